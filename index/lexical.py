@@ -1,0 +1,165 @@
+"""BM25 over passages, by their keys. The only file that knows tantivy."""
+
+import shutil
+import unicodedata
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+
+import tantivy
+
+from index.derived import Neighbour, State
+from index.errors import CorpusBusyError, CorpusDamagedError
+
+# One document of the index is not a passage: it says which store's content the index holds, and how much of it. It is
+# replaced in the commit that changes the passages, so that the two cannot disagree.
+_STATE = "state"
+_HEAP = 64 * 1024 * 1024
+_LONGEST_TERM = 64
+
+
+def analyze(text: str) -> list[str]:
+    """Return the terms of `text` in order: NFKC, words, lower case, accents off, English stems; repeats are kept."""
+    return _analyzer().analyze(unicodedata.normalize("NFKC", text))
+
+
+class LexicalIndex:
+    """BM25 (k1 1.2, b 0.75, as in Lucene) over passages; a folder of files, one writer at a time, many readers."""
+
+    def __init__(self, index: tantivy.Index) -> None:
+        self._index = index
+        self._schema = index.schema
+
+    @classmethod
+    def open(cls, folder: Path) -> "LexicalIndex":
+        """Open the index in `folder`, or make an empty one there. Raises CorpusDamagedError."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            index = tantivy.Index(_schema(), path=str(folder), reuse=True)
+            index.register_tokenizer("quoteline", _analyzer())
+            opened = cls(index)
+            opened.state()
+        except Exception as error:  # tantivy raises ValueError, OSError and its own, all for files it cannot use
+            raise CorpusDamagedError(
+                f"the lexical index in {folder} cannot be read; run `quoteline rebuild`"
+            ) from error
+        return opened
+
+    @staticmethod
+    def erase(folder: Path) -> None:
+        """Remove the index in `folder`, whatever state it is in."""
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def reader(self) -> "LexicalReader":
+        """Return a view of what was committed last; it stays as it is while the index goes on."""
+        self._index.reload()
+        return LexicalReader(self._index.searcher(), self._schema)
+
+    def state(self) -> State | None:
+        """Return what the index holds; None where it was never filled."""
+        return self.reader().state()
+
+    def change(self, *, add: Iterable[tuple[int, str]], remove: Sequence[int], state: State) -> None:
+        """Add passages (key, text), remove others by key, and record `state`, in one commit.
+
+        The keys to add are new: the state says what the index holds already, and is never behind or ahead of it.
+        Raises CorpusBusyError where another process is writing.
+        """
+        try:
+            writer = self._index.writer(heap_size=_HEAP, num_threads=1)
+        except ValueError as error:
+            raise CorpusBusyError("another process is writing the lexical index; try again when it is done") from error
+        for key in remove:
+            writer.delete_documents_by_query(self._key(key))
+        for key, text in add:
+            writer.add_document(_document(key=key, text=unicodedata.normalize("NFKC", text)))
+        writer.delete_documents_by_term("kind", _STATE)
+        writer.add_document(_document(kind=_STATE, identity=state.identity, generation=state.generation))
+        writer.commit()
+        writer.wait_merging_threads()
+
+    def _key(self, key: int) -> tantivy.Query:
+        # Not delete_documents_by_term: that takes a Python int for a signed value and finds nothing in this field.
+        return tantivy.Query.term_query(self._schema, "key", key, index_option="basic")
+
+
+class LexicalReader:
+    """One committed state of the index."""
+
+    def __init__(self, searcher: tantivy.Searcher, schema: tantivy.Schema) -> None:
+        self._searcher = searcher
+        self._schema = schema
+
+    def __len__(self) -> int:
+        # Of all documents, one is the state; an index that was never filled has not even that.
+        return max(self._searcher.num_docs - 1, 0)
+
+    def state(self) -> State | None:
+        """Return what the index holds; None where it was never filled."""
+        query = tantivy.Query.term_query(self._schema, "kind", _STATE)
+        hits = self._searcher.search(query, limit=1, count=False).hits
+        if not hits:
+            return None
+        found = self._searcher.doc(hits[0][1])
+        return State(identity=str(found.get_first("identity")), generation=int(found.get_first("generation") or 0))
+
+    def keys(self) -> list[int]:
+        """Return the keys of all passages, in ascending order."""
+        found = self._searcher.search(tantivy.Query.all_query(), limit=self._searcher.num_docs or 1, count=False)
+        values = self._searcher.fast_field_values("key", [address for _, address in found.hits])
+        return sorted(int(value) for value in values if value is not None)
+
+    def frequencies(self, terms: Sequence[str]) -> list[int]:
+        """Return for each term the number of passages that hold it."""
+        return [self._searcher.doc_freq("text", term) for term in terms]
+
+    def search(self, terms: Sequence[str], k: int, *, among: Sequence[int] | None = None) -> list[Neighbour]:
+        """Return at most `k` passages that hold any of `terms`, best BM25 first, ties by key.
+
+        among: only passages with these keys.
+        """
+        if not terms or k < 1:
+            return []
+        query = tantivy.Query.boolean_query([(tantivy.Occur.Should, self._term(term)) for term in dict.fromkeys(terms)])
+        if among is not None:
+            filtered = tantivy.Query.const_score_query(
+                tantivy.Query.term_set_query(self._schema, "key", list(among)), 0.0
+            )
+            query = tantivy.Query.boolean_query([(tantivy.Occur.Must, query), (tantivy.Occur.Must, filtered)])
+        hits = self._searcher.search(query, limit=k, count=False).hits
+        keys = self._searcher.fast_field_values("key", [address for _, address in hits])
+        found = [
+            Neighbour(int(key), float(score)) for key, (score, _) in zip(keys, hits, strict=True) if key is not None
+        ]
+        return sorted(found, key=lambda neighbour: (-neighbour.score, neighbour.key))
+
+    def _term(self, term: str) -> tantivy.Query:
+        return tantivy.Query.term_query(self._schema, "text", term, index_option="freq")
+
+
+def _document(**values: str | int) -> tantivy.Document:
+    return tantivy.Document.from_dict(values, _schema())
+
+
+@cache
+def _schema() -> tantivy.Schema:
+    builder = tantivy.SchemaBuilder()
+    builder.add_unsigned_field("key", indexed=True, fast=True)
+    builder.add_text_field("text", tokenizer_name="quoteline", index_option="freq")
+    builder.add_text_field("kind", tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("identity", stored=True, tokenizer_name="raw", index_option="basic")
+    builder.add_unsigned_field("generation", stored=True)
+    return builder.build()
+
+
+@cache
+def _analyzer() -> tantivy.TextAnalyzer:
+    builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
+    for step in (
+        tantivy.Filter.remove_long(_LONGEST_TERM),
+        tantivy.Filter.lowercase(),
+        tantivy.Filter.ascii_fold(),
+        tantivy.Filter.stemmer("english"),
+    ):
+        builder = builder.filter(step)
+    return builder.build()

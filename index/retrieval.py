@@ -1,0 +1,248 @@
+"""Question -> candidates: BM25 and FAISS over passages, fused; the sentences of the best passages, scored."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.articles import Passage, Sentence, Span
+from index.corpus import Corpus, Snapshot, term_hashes
+from index.derived import Neighbour
+from index.encoding import Vectors
+from index.errors import FilterError, QuestionError
+from index.lexical import LexicalReader, analyze
+from index.store import Filters, Readings
+
+# A question is a question: what is longer is a text that somebody pasted. In code points.
+LONGEST_QUESTION = 2000
+# Passages whose sentences are scored; recall@50 of the fusion is .99 (bench).
+DEPTH = 50
+# Reciprocal rank fusion (Cormack, Clarke, Büttcher 2009): 1 / (60 + rank), summed over both lists.
+RRF = 60
+# BM25 of a sentence. Its length says little: b is small (squad1/tune: hit@1 .645 against .620 at Lucene's .75).
+K1, B = 1.2, 0.3
+
+# What says nothing about which sentence answers: function and question words. Short, because idf does the rest.
+STOPWORDS = frozenset(
+    term
+    for word in """a an the of in on at to for from by with as about into and or but not is are was were be been being
+    am do does did done has have had having it its this that these those there what which who whom whose when where why
+    how much many will would can could should may might s t""".split()
+    for term in analyze(word)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What a sentence's score is made of.
+
+    cosine: of question and sentence. bm25, pairs, passage_bm25: BM25 of the question's terms in the sentence, of its
+    neighbouring terms standing together there, and of its terms in the passage; each divided by the question's best.
+    passage_cosine: of question and passage. coverage: the share, by idf, of the question's terms that the sentence
+    holds, in [0, 1]; it is no part of the score, but says how much of a question is met.
+    """
+
+    cosine: float
+    bm25: float
+    pairs: float
+    passage_cosine: float
+    passage_bm25: float
+    coverage: float
+
+
+# Fitted on squad1/tune (`python -m bench.fit`), scaled to the first.
+WEIGHTS: Mapping[str, float] = {
+    "cosine": 1.0,
+    "bm25": 0.57,
+    "pairs": 0.17,
+    "passage_cosine": 0.59,
+    "passage_bm25": 0.68,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A sentence that may answer. score: the weighted sum of its features; passage: the one that it was found in."""
+
+    sentence: Sentence
+    passage: Passage
+    score: float
+    features: Features
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """Candidates best first, ties by article and position; the passages that they came from, best first.
+
+    timings: milliseconds by stage. admitted: whether the filters left any passage at all.
+    """
+
+    generation: int
+    candidates: tuple[Candidate, ...]
+    passages: tuple[Passage, ...]
+    admitted: bool
+    timings: Mapping[str, float]
+
+
+class Retriever:
+    """Finds the sentences of a corpus that a question may be answered by."""
+
+    def __init__(self, corpus: Corpus, *, depth: int = DEPTH) -> None:
+        self._corpus = corpus
+        self._depth = depth
+
+    def retrieve(self, question: str, *, top_k: int, filters: Filters | None = None) -> Retrieved:
+        """Return the best `top_k` sentences for `question`.
+
+        Raises QuestionError for a question without a letter or digit, or too long; FilterError for impossible filters.
+        """
+        _check_question(question)
+        filters = filters or Filters()
+        _check_filters(filters)
+        clock = _Clock()
+        snapshot = self._corpus.snapshot
+        among = self._corpus.store.passages_of(filters) if filters else None
+        if among == [] or not len(snapshot.vectors):
+            return Retrieved(snapshot.generation, (), (), admitted=False, timings=clock.timings())
+        vector = self._corpus.encoder.encode_questions([question])
+        clock.lap("encode")
+        asked = _terms(question)
+        dense = snapshot.vectors.search(vector, 2 * self._depth, among=among)[0]
+        lexical = snapshot.lexical.search(asked, 2 * self._depth, among=among)
+        ranked = fuse(dense, lexical)[: self._depth]
+        clock.lap("search")
+        readings = self._corpus.store.readings(ranked)
+        candidates = _score(vector[0], asked, readings, lexical, snapshot)
+        clock.lap("score")
+        by_key = {passage.key: passage for passage in readings.passages}
+        passages = tuple(by_key[key] for key in ranked if key in by_key)
+        return Retrieved(
+            snapshot.generation, tuple(candidates[:top_k]), passages, admitted=True, timings=clock.timings()
+        )
+
+
+def fuse(*rankings: Sequence[Neighbour]) -> list[int]:
+    """Return the keys of all rankings by reciprocal rank fusion, best first, ties by key."""
+    scores: dict[int, float] = {}
+    for ranking in rankings:
+        for rank, neighbour in enumerate(ranking, start=1):
+            scores[neighbour.key] = scores.get(neighbour.key, 0.0) + 1 / (RRF + rank)
+    return sorted(scores, key=lambda key: (-scores[key], key))
+
+
+def _terms(question: str) -> list[str]:
+    """Return the question's terms in order, without those that say nothing unless there are no others."""
+    terms = analyze(question)
+    return [term for term in terms if term not in STOPWORDS] or terms
+
+
+def _score(
+    vector: Vectors, asked: Sequence[str], readings: Readings, lexical: Sequence[Neighbour], snapshot: Snapshot
+) -> list[Candidate]:
+    owner = np.repeat(np.arange(len(readings.passages)), readings.counts)
+    bm25, pairs, coverage = _sentence_bm25(asked, readings, snapshot.lexical)
+    found = {neighbour.key: neighbour.score for neighbour in lexical}
+    passage_bm25 = np.array([found.get(passage.key, 0.0) for passage in readings.passages], dtype=np.float32)
+    columns = {
+        "cosine": readings.sentence_vectors @ vector,
+        "bm25": _by_best(bm25),
+        "pairs": _by_best(pairs),
+        "passage_cosine": (readings.vectors @ vector)[owner],
+        "passage_bm25": _by_best(passage_bm25)[owner],
+    }
+    scores = sum(weight * columns[name] for name, weight in WEIGHTS.items())
+    order = np.argsort(-np.asarray(scores), kind="stable").tolist()
+    names = (*columns, "coverage")
+    rows = np.stack([*columns.values(), coverage], axis=1).tolist()
+    firsts = np.cumsum(readings.counts) - readings.counts
+    candidates: dict[tuple[str, int], Candidate] = {}
+    for row in order:
+        passage = readings.passages[owner[row]]
+        ordinal = passage.first + row - int(firsts[owner[row]])
+        # Neighbouring passages share sentences: the better reading of one counts.
+        if (passage.article_id, ordinal) not in candidates:
+            sentence = Sentence(passage.article_id, ordinal, Span(*readings.spans[row].tolist()))
+            features = Features(**dict(zip(names, rows[row], strict=True)))
+            candidates[passage.article_id, ordinal] = Candidate(sentence, passage, float(scores[row]), features)
+    return sorted(candidates.values(), key=_rank)
+
+
+def _rank(candidate: Candidate) -> tuple[float, str, int]:
+    # Scores that differ in the seventh digit differ by how the processor rounds; position decides then.
+    return -round(candidate.score, 6), candidate.sentence.article_id, candidate.sentence.ordinal
+
+
+def _sentence_bm25(
+    asked: Sequence[str], readings: Readings, lexical: LexicalReader
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Return for each sentence BM25, the same for neighbouring pairs of terms, and the share of idf that it holds.
+
+    Pairs as in the sequential dependence model (Metzler and Croft 2005). The idf is that of the passages.
+    """
+    sentences = len(readings.term_counts)
+    distinct = list(dict.fromkeys(asked))
+    idf = _idf(distinct, lexical)
+    lengths = readings.term_counts.astype(np.float32)
+    owner = np.repeat(np.arange(sentences), readings.term_counts)
+    saturation = K1 * (1 - B + B * lengths / max(float(lengths.mean()), 1.0))
+    bm25 = np.zeros(sentences, dtype=np.float32)
+    held = np.zeros(sentences, dtype=np.float32)
+    number = {term: row for row, term in enumerate(distinct)}
+    hashes = term_hashes(distinct)
+    matches = {term: readings.terms == hashes[row] for term, row in number.items()}
+    for term, row in number.items():
+        counts = np.bincount(owner[matches[term]], minlength=sentences)
+        bm25 += idf[row] * counts * (K1 + 1) / (counts + saturation)
+        held += idf[row] * (counts > 0)
+    pairs = np.zeros(sentences, dtype=np.float32)
+    for one, other in dict.fromkeys(zip(asked, asked[1:], strict=False)):
+        together = matches[one][:-1] & matches[other][1:] & (owner[:-1] == owner[1:])
+        counts = np.bincount(owner[:-1][together], minlength=sentences)
+        weight = idf[number[one]] + idf[number[other]]
+        pairs += weight * counts * (K1 + 1) / (counts + saturation)
+    return bm25, pairs, held / max(float(idf.sum()), 1e-6)
+
+
+def _idf(terms: Sequence[str], lexical: LexicalReader) -> NDArray[np.float32]:
+    frequencies = np.array(lexical.frequencies(terms), dtype=np.float32)
+    # A removed passage counts until its segment is merged: more than all of them is possible.
+    total = max(float(len(lexical)), float(frequencies.max(initial=0.0)))
+    return np.log1p((total - frequencies + 0.5) / (frequencies + 0.5))
+
+
+def _by_best(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    best = float(scores.max(initial=0.0))
+    return scores / best if best > 0 else scores
+
+
+def _check_question(question: str) -> None:
+    if len(question) > LONGEST_QUESTION:
+        raise QuestionError(
+            f"the question has {len(question):,} characters, at most {LONGEST_QUESTION:,} are taken; "
+            "ask one thing, and add long texts as articles"
+        )
+    if not any(character.isalnum() for character in question):
+        raise QuestionError("the question holds no word; ask something like “Who denied it?”")
+
+
+def _check_filters(filters: Filters) -> None:
+    if filters.date_from and filters.date_to and filters.date_from > filters.date_to:
+        raise FilterError(f"date_from {filters.date_from} is later than date_to {filters.date_to}; swap them")
+
+
+class _Clock:
+    """Milliseconds by stage."""
+
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+        self._timings: dict[str, float] = {}
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self._timings[stage] = 1000 * (now - self._last)
+        self._last = now
+
+    def timings(self) -> Mapping[str, float]:
+        return dict(self._timings)
