@@ -1,0 +1,1 @@
+"""The library: articles in, ranked sentences out. It knows nothing of HTTP."""

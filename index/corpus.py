@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from index.articles import Article, Span
 from index.derived import State
 from index.encoding import Context, Encoded, Encoder
-from index.errors import CorpusBusyError, CorpusDamagedError, CorpusError
+from index.errors import CorpusBusyError, CorpusDamagedError, CorpusError, EncoderMismatchError
 from index.lexical import LexicalIndex, LexicalReader, analyze
 from index.splitting import group_sentences, split_sentences
 from index.store import Known, Reading, Store
@@ -84,20 +84,26 @@ class Corpus:
     Safe to use from several threads and several processes; one of them changes it at a time.
     """
 
-    def __init__(self, folder: Path, encoder: Encoder) -> None:
+    def __init__(self, folder: Path, encoder: Encoder, *, encode_again: bool = False) -> None:
         """Open the corpus in `folder`, or make an empty one; what is derived catches up, or is built again.
 
+        encode_again: where it was built with another encoder, encode all articles with this one.
         Raises CorpusError: EncoderMismatchError, CorpusVersionError, CorpusDamagedError among them.
         """
         self.folder = folder
         self.encoder = encoder
         self.store = Store(folder / "quoteline.db", encoder=encoder.name, dim=encoder.dim)
+        if not encode_again:
+            self.store.check_encoder()
         self._lock = FileLock(folder / "writer.lock", timeout=PATIENCE)
         self._refreshing = threading.Lock()
         self._saved = -1
+        self._refused: EncoderMismatchError | None = None
         with self._exclusive():
             self._lexical = self._open_lexical()
             self._snapshot = Snapshot(-1, self._lexical.reader(), self._load_vectors())
+        if encode_again:
+            self.encode_again()
         self.refresh()
 
     def close(self) -> None:
@@ -107,7 +113,9 @@ class Corpus:
 
     @property
     def snapshot(self) -> Snapshot:
-        """The last generation that is fit to be searched."""
+        """The last generation that is fit to be searched. Raises EncoderMismatchError."""
+        if self._refused is not None:
+            raise self._refused
         return self._snapshot
 
     # Changing
@@ -142,8 +150,12 @@ class Corpus:
             generation = self.store.generation
             if generation == self._snapshot.generation:
                 return
-            state = State(self.store.identity, generation)
-            lexical = self._catch_up_lexical(state)
+            try:
+                self.store.check_encoder()
+            except EncoderMismatchError as error:
+                self._refused = error
+                raise
+            lexical = self._catch_up_lexical(State(self.store.identity, generation))
             self._snapshot = Snapshot(generation, lexical, self._catch_up_vectors())
 
     def save(self) -> None:
@@ -168,6 +180,19 @@ class Corpus:
             built.save(self._vectors_folder, state)
             self._snapshot = Snapshot(generation, self._lexical.reader(), built)
             self._saved = generation
+
+    def encode_again(self) -> None:
+        """Encode all articles with this corpus' encoder, which may be another than it was built with; all or nothing.
+
+        Another process that serves the corpus with the former encoder refuses to answer from then on.
+        """
+        with self._exclusive(), self.store.change() as change:
+            change.set_encoder(self.encoder.name)
+            for record in self.store.records():
+                groups = tuple(self._group(record.article, record.sentences))
+                one = _Prepared(record.article, record.version, True, record.sentences, groups)
+                change.replace_passages(record.article.id, self._encode([one])[0])
+        self.refresh()
 
     def check(self) -> list[str]:
         """Return what is not as it should be, in words; nothing where all is consistent."""
@@ -232,13 +257,17 @@ class Corpus:
         )
 
     def _commit(self, prepared: Sequence[_Prepared]) -> None:
-        encoded = iter(self.encoder.encode_passages([context for one in prepared for context in one.contexts()]))
-        readings = [[_reading(one, *group, next(encoded)) for group in one.groups] for one in prepared]
+        readings = self._encode(prepared)
         with self.store.change() as change:
             for one, its_readings in zip(prepared, readings, strict=True):
                 if one.replaces:
                     change.remove(one.article.id)
                 change.add(one.article, version=one.version, sentences=one.sentences, readings=its_readings)
+
+    def _encode(self, prepared: Sequence[_Prepared]) -> list[list[Reading]]:
+        """Return the passages of each article, encoded together because that is faster."""
+        encoded = iter(self.encoder.encode_passages([context for one in prepared for context in one.contexts()]))
+        return [[_reading(one, *group, next(encoded)) for group in one.groups] for one in prepared]
 
     # Keeping up
 

@@ -2,6 +2,7 @@
 
 import codecs
 import re
+from itertools import pairwise
 
 from index.errors import FormatError
 
@@ -151,11 +152,12 @@ _INSIDE_WORD = re.compile(r"[^\W\d_][“”•€£§©®°«»¿¡™½¼¾²³
 
 
 def _is_western(text: str) -> bool:
-    signs = {c for c in text if c >= "\x80"}
+    counts = {c: text.count(c) for c in set(text)}
+    signs = {c for c in counts if c >= "\x80"}
     if not signs <= (_WESTERN_LETTERS | _WESTERN_SIGNS) or _INSIDE_WORD.search(text):
         return False
-    letters = sum(c.isalpha() for c in text)
-    return sum(c in _WESTERN_LETTERS for c in text) <= letters / 5 if letters else False
+    letters = sum(count for c, count in counts.items() if c.isalpha())
+    return sum(counts[c] for c in signs & _WESTERN_LETTERS) <= letters / 5
 
 
 # How sure the detector must be: disorder at most and, where a letter is one byte, likeness to a language at least.
@@ -193,6 +195,8 @@ def _other_script(data: bytes) -> str | None:
     if best.encoding in _ONE_BYTE:
         rivals = [m for m in matches[1:] if m.coherence > best.coherence - 0.1 and str(m) != text]
         sure = best.coherence >= _LEAST_COHERENCE and best.language in _ONE_BYTE[best.encoding]
+        # A capital behind a small letter is another letter in the encoding that it was written in.
+        sure = sure and not any(a.islower() and b.isupper() for a, b in pairwise(text))
     else:
         rivals = [m for m in matches[1:] if m.chaos < best.chaos + _RIVALS_WITHIN and str(m) != text]
         expected = _MANY_BYTES.get(best.encoding)

@@ -56,7 +56,7 @@ class Context:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
-    """vector: float32, shape (dim,), of the passage. sentences: shape (spans, dim), one for each. All of unit length."""
+    """vector: float32, shape (dim,), of the passage. sentences: shape (spans, dim), one each. All of unit length."""
 
     vector: Vectors
     sentences: Vectors
@@ -241,7 +241,7 @@ class TorchEncoder:
         tokens = self._model.tokenizer(
             texts, truncation=True, max_length=self.window, return_offsets_mapping=True, verbose=False
         )
-        features = self._model.encode(texts, prompt="", batch_size=64, output_value=None, show_progress_bar=False)
+        features: Any = self._model.encode(texts, prompt="", batch_size=64, output_value=None, show_progress_bar=False)
         encoded = []
         for row, passage in enumerate(passages):
             vector = _unit(features[row]["sentence_embedding"].float().cpu().numpy())
@@ -383,8 +383,8 @@ def _load_sentence_transformer(model: str, *, device: str) -> "SentenceTransform
     from transformers.utils import logging
 
     # Its notes and its own progress bar concern people who train models.
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     source = _default_weights() if model == DEFAULT_MODEL else model
     try:
         return SentenceTransformer(str(source), device=device)
@@ -474,7 +474,7 @@ def _encode_apart(passages: Sequence[Context], encode: Callable[[list[str]], Vec
 
 
 def _mean_by_span(tokens: Vectors, offsets: NDArray[np.int64], spans: Sequence[Span], otherwise: Vectors) -> Vectors:
-    """Return for each span the unit mean of the tokens that lie in it, or `otherwise` where the window cut them all off.
+    """Return for each span the unit mean of the tokens that lie in it, or `otherwise` where the window cut them off.
 
     tokens: float32, at least as many rows as offsets. offsets: int64, shape (tokens, 2); special tokens are empty.
     """

@@ -145,8 +145,9 @@ def _with(metadata: Metadata, fact: _Fact, text: str) -> Metadata:
 def _fact_at(text: str, position: int, *, byline: bool) -> _Fact | None:
     """Return the metadata that stands at `position`: a label and its value, a date alone on its line, a byline."""
     end = _line_end(text, position)
-    if label := _LABEL.match(text, position, end):
-        return _labelled_fact(text, label, end)
+    label = _LABEL.match(text, position, end)
+    if label and (fact := _labelled_fact(text, label, end)):
+        return fact
     found = date_at(text, position)
     if found is not None and found[0] is not None and not text[found[1] : end].strip():
         return _Fact("date", Span(position, found[1]), end, "date line")
@@ -242,6 +243,7 @@ def _looks_like_a_title(line: str) -> bool:
         and not (line[0] in _QUOTES and (line[-1] in _QUOTES or not any(c in _QUOTES for c in line[1:])))
         and not _URL.search(line)
         and not _is_dateline(line)
+        and not ((label := _LABEL.match(line)) and label["colon"])
         and _byline_at(line, 0, len(line)) is None
     )
 

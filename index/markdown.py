@@ -17,7 +17,7 @@ _MOST_FRONT_MATTER = 64 * 1024
 _OPENING = re.compile(r"---[ \t]*\r?\n")
 _CLOSING = re.compile(r"^(?:---|\.\.\.)[ \t]*(?:\r\n|\r|\n|\Z)", re.MULTILINE)
 _HEADING = re.compile(
-    r"[\s\ufeff]*(?:[ ]{0,3}#[ \t]+(?P<atx>[^\r\n]+?)(?:[ \t]+#+)?[ \t]*(?:[\r\n]|\Z)"
+    r"[\s\ufeff]*+(?:[ ]{0,3}#[ \t]+(?P<atx>[^\r\n]{1,500}?)(?:[ \t]{1,20}#+)?[ \t]{0,20}(?:[\r\n]|\Z)"
     r"|(?P<setext>[^\r\n]{1,300})(?:\r\n|\r|\n)[ ]{0,3}=+[ \t]*(?:[\r\n]|\Z))"
 )
 
@@ -58,7 +58,9 @@ def _parse(source: str) -> object:
         # "no" as Norwegian and not as false.
         return yaml.load(source, Loader=yaml.BaseLoader)  # noqa: S506
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 2 if error.problem_mark else 2
+        marks = [mark.line for mark in (error.problem_mark, error.context_mark) if mark is not None]
+        # What is never closed is noticed at the end; the line to mend is the one where it was opened.
+        line = next((mark for mark in marks if mark < source.count("\n")), 0) + 2
     except yaml.reader.ReaderError as error:
         line = source.count("\n", 0, int(error.position)) + 2
     except (yaml.YAMLError, RecursionError, ValueError):

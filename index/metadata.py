@@ -153,7 +153,7 @@ def _language(value: str) -> str | None:
     return value if re.fullmatch(r"[a-z]{2,3}(-[a-z0-9]{2,8}){0,3}", value) else None
 
 
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _SPACE = r"[^\S\r\n]"
 _WEEKDAY = rf"(?:(?:mon|tue(?:s)?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?\.?,?{_SPACE}+)?"
 _MONTH = (
@@ -207,7 +207,7 @@ def _date(parts: Mapping[str, str | None]) -> dt.date | None:
         month, day = _month_and_day(first, parts["second"] or "")
     if not (year and month and day):
         return None
-    number = int(month) if month.isdecimal() else _MONTHS.index(month[:3].lower()) + 1
+    number = int(month) if month.isdecimal() else MONTHS.index(month[:3].lower()) + 1
     try:
         return dt.date(int(year), number, int(day))
     except ValueError:

@@ -169,35 +169,32 @@ _PAGE = "\x0c"
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Where the lines of a page begin and end, and how far they are apart, as far as most of them are."""
+    """Where the lines of a column begin and end, and how far apart most lines of the document are."""
 
     left: float
     right: float
     pitch: float
 
     @classmethod
-    def of(cls, lines: Sequence[_Line]) -> "_Layout":
-        """Measure a page."""
-        pitches = [above.bottom - below.top for above, below in pairwise(lines) if above.bottom > below.top]
-        return cls(
-            left=min((line.left for line in lines), default=0.0),
-            right=max((line.right for line in lines), default=0.0),
-            pitch=statistics.median(pitches) if pitches else 0.0,
-        )
+    def of(cls, lines: Sequence[_Line], pitch: float) -> "_Layout":
+        """Measure a column of a document whose lines are mostly `pitch` apart."""
+        rights = sorted(line.right for line in lines)
+        # Not the last: a headline may run across columns.
+        return cls(min(line.left for line in lines), rights[len(rights) * 3 // 4], pitch)
 
     def is_short(self, line: _Line, share: float) -> bool:
-        """Whether the line leaves more than `share` of the page's width free."""
+        """Whether the line leaves more than `share` of the column's width free."""
         return line.right < self.right - share * (self.right - self.left)
 
     def parts(self, above: _Line, below: _Line) -> bool:
-        """Whether a paragraph ends between two lines of this page."""
+        """Whether a paragraph ends between two lines of a page, of which the lower is of this column."""
         drop = above.bottom - below.top
         ended = _SENTENCE_END.search(above.text) is not None
         if drop <= 0:
             return ended  # It goes on at the head of the next column.
         return (
             _differ_in_size(above, below)
-            or drop > 1.35 * self.pitch
+            or (drop > 1.35 * self.pitch and (ended or not below.text[0].islower()))
             or below.text[0] in "•‣▪●"
             or (ended and (self.is_short(above, 0.1) or below.left > self.left + 0.7 * below.size))
             or (self.is_short(above, 0.4) and not below.text[0].islower())
@@ -213,19 +210,41 @@ def _join_pages(pages: Sequence[list[_Line]]) -> tuple[str, tuple[int, ...]]:
 
     A paragraph that runs over the end of a page stays whole.
     """
+    pitch = _usual_pitch(pages)
     pieces: list[str] = []
     marks = ""
     above: tuple[_Line, _Layout] | None = None
     for lines in pages:
         marks += _PAGE
-        layout = _Layout.of(lines)
-        for line in lines:
+        for line, layout in _with_layouts(lines, pitch):
             if above is not None:
                 parted = _part_at_page_end(*above, line) if marks else layout.parts(above[0], line)
                 pieces.append(_between(above[0], line, parted=parted))
             pieces.append(marks + line.text)
             marks, above = "", (line, layout)
     return _take_page_marks(_resolve_hyphens("".join(pieces) + marks))
+
+
+def _usual_pitch(pages: Sequence[list[_Line]]) -> float:
+    """Return how far apart most lines of a document are; 0 where no two lines stand below each other."""
+    between = [above.bottom - below.top for lines in pages for above, below in pairwise(lines)]
+    # Lines that a divided word holds together are one line to PDFium.
+    inside = [
+        (line.top - line.bottom) / line.text.count(_HYPHEN) for page in pages for line in page if _HYPHEN in line.text
+    ]
+    return statistics.mode([round(pitch, 1) for pitch in sorted(between + inside) if pitch > 0] or [0.0])
+
+
+def _with_layouts(lines: Sequence[_Line], pitch: float) -> Iterator[tuple[_Line, _Layout]]:
+    """Yield each line of a page with the layout of its column. A column ends where the next line is higher up."""
+    columns: list[list[_Line]] = []
+    for line in lines:
+        if not columns or line.top > columns[-1][-1].bottom + line.size:
+            columns.append([])
+        columns[-1].append(line)
+    for column in columns:
+        layout = _Layout.of(column, pitch)
+        yield from ((line, layout) for line in column)
 
 
 def _part_at_page_end(above: _Line, layout: _Layout, below: _Line) -> bool:
@@ -241,22 +260,21 @@ def _between(above: _Line, below: _Line, *, parted: bool) -> str:
 
 def _resolve_hyphens(text: str) -> str:
     """Join the words that were divided at the end of a line; a hyphen that is the word's own stays."""
-    words = {word.lower() for word in re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*(?![\w\x02-])", text)}
+    words = {word.lower() for word in re.findall(r"(?<![\w-])[^\W\d_]+(?:-[^\W\d_]+)*(?![\w\x02-])", text)}
 
     def joined(match: re.Match[str]) -> str:
         left, marks, right = match.groups()
         first, last = left.lower(), right.lower()
-        if first + last in words or not last.islower():
-            own = not right[:1].islower()
+        if not last or (not right.islower() and not (left.isupper() and right.isupper())):
+            own = True  # Anglo-American, mid-2022
+        elif first + last in words:
+            own = False
         else:
-            own = (
-                f"{first}-{last}" in words
-                or first in _COMPOUNDING
-                or (min(len(first), len(last)) > 2 and {first, last} <= words)
-            )
+            both_known = min(len(first), len(last)) > 2 and {first, last} <= words
+            own = f"{first}-{last}" in words or first in _COMPOUNDING or both_known
         return f"{left}{'-' if own else ''}{marks}{right}"
 
-    return re.sub(rf"([^\W_]*)-?{_HYPHEN}({_PAGE}*)([^\W_]*)", joined, text)
+    return re.sub(rf"(?<![^\W_])([^\W_]*)-?{_HYPHEN}({_PAGE}*)([^\W_]*)", joined, text)
 
 
 def _take_page_marks(text: str) -> tuple[str, tuple[int, ...]]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,11 +27,11 @@ K1, B = 1.2, 0.3
 
 # What says nothing about which sentence answers: function and question words. Short, because idf does the rest.
 STOPWORDS = frozenset(
-    term
-    for word in """a an the of in on at to for from by with as about into and or but not is are was were be been being
-    am do does did done has have had having it its this that these those there what which who whom whose when where why
-    how much many will would can could should may might s t""".split()
-    for term in analyze(word)
+    analyze(
+        "a an the of in on at to for from by with as about into and or but not is are was were be been being am do "
+        "does did done has have had having it its this that these those there what which who whom whose when where why how "
+        "much many will would can could should may might s t"
+    )
 )
 
 
@@ -152,8 +153,8 @@ def _score(
         "passage_cosine": (readings.vectors @ vector)[owner],
         "passage_bm25": _by_best(passage_bm25)[owner],
     }
-    scores = sum(weight * columns[name] for name, weight in WEIGHTS.items())
-    order = np.argsort(-np.asarray(scores), kind="stable").tolist()
+    scores = np.stack([weight * columns[name] for name, weight in WEIGHTS.items()]).sum(axis=0)
+    order = np.argsort(-scores, kind="stable").tolist()
     names = (*columns, "coverage")
     rows = np.stack([*columns.values(), coverage], axis=1).tolist()
     firsts = np.cumsum(readings.counts) - readings.counts
@@ -197,7 +198,7 @@ def _sentence_bm25(
         bm25 += idf[row] * counts * (K1 + 1) / (counts + saturation)
         held += idf[row] * (counts > 0)
     pairs = np.zeros(sentences, dtype=np.float32)
-    for one, other in dict.fromkeys(zip(asked, asked[1:], strict=False)):
+    for one, other in dict.fromkeys(pairwise(asked)):
         together = matches[one][:-1] & matches[other][1:] & (owner[:-1] == owner[1:])
         counts = np.bincount(owner[:-1][together], minlength=sentences)
         weight = idf[number[one]] + idf[number[other]]
@@ -209,7 +210,8 @@ def _idf(terms: Sequence[str], lexical: LexicalReader) -> NDArray[np.float32]:
     frequencies = np.array(lexical.frequencies(terms), dtype=np.float32)
     # A removed passage counts until its segment is merged: more than all of them is possible.
     total = max(float(len(lexical)), float(frequencies.max(initial=0.0)))
-    return np.log1p((total - frequencies + 0.5) / (frequencies + 0.5))
+    idf: NDArray[np.float32] = np.log1p((total - frequencies + 0.5) / (frequencies + 0.5))
+    return idf
 
 
 def _by_best(scores: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -63,8 +63,8 @@ def group_sentences(lengths: Sequence[int], *, window: int, overlap: int) -> lis
     ranges: list[tuple[int, int]] = []
     first, last = 0, 0
     while last < len(lengths):
-        if ranges:
-            first = max(first + 1, last - overlap)
+        first = max(first, last - overlap)
+        # A range must reach further than the one before it, so its first sentence gives way to the next one at its end.
         while first < last and before[last + 1] - before[first] > window:
             first += 1
         last = max(last + 1, bisect_right(before, before[first] + window) - 1)
@@ -183,7 +183,7 @@ _CANDIDATE = re.compile(
            | {_SMILEY}
          )
          (?P<closing>(?:
-             [{_QUOTES})\]}}）】》〉*_]
+             [{_QUOTES})\]}}）】》〉*_] | [“‘](?=\s|\Z)              # „German“
            | \s(?:["”»)\]]|'')(?=\s|\Z)                           # set off by a space, as in French
            | \[[^\n\[\]]{{1,40}}\] | [¹²³⁰⁴-⁹]                    # footnote marks
            | :\d{{1,4}}(?:[,–-]\s?\d{{1,4}})*+                    # pages after a footnote mark
@@ -196,7 +196,8 @@ _LETTER = re.compile(r"[^\W_]")
 _MARKERS = re.compile(r"(?:[>#*+–-]+\s+|[•‣◦⁃▪●]\s*)*+")
 _INLINE_BULLET = re.compile(r"(?<=\s)[•‣◦⁃▪●](?=\s*+\S)")
 _ITEM_LABEL = re.compile(r"(\(?)(\d{1,3}|[a-z])(\.\)|[.)])\s+")
-_NEXT_WORD = re.compile(r"(?:[^\w\s]|_){0,6}\s?(?P<word>\d+|[^\W\d_]+)?")
+# A dash is no mark that opens: "WASHINGTON, D.C. — The senate".
+_NEXT_WORD = re.compile(r"(?:[^\w\s—–-]|_){0,6}\s?(?P<word>\d+|[^\W\d_]+)?")
 _WORD_LIMIT = re.compile(r"[\s\"“‘«(\[{*_—–/;,-]+")
 _BARE_LABEL = re.compile(r"[^\w\s]*(?:\d{1,3}(?:\.\d{1,3})*|[A-Za-z]|[ivxIVX]{1,4})")
 _DOTTED = re.compile(r"[^\W\d_]{1,2}(?:\.[^\W\d_]{1,2})++")
@@ -319,14 +320,14 @@ class _Segment:
         opens = capital and word.lower() in _OPENERS
         if _is_one_of(before, _NEVER_FINAL):
             return False
+        if len(before) == 1 and before.isalpha() and before != "p":
+            return self._initial_ends(found, before, word, opens=opens)
         if _is_one_of(before, _BEFORE_NUMBER):
             return capital and not _ROMAN_OR_LETTER.fullmatch(word)
         if _is_one_of(before, _OFTEN_FINAL):
             within_time = word.lower() in _ZONES | _WEEKDAYS or _is_one_of(word, _DATES)
             # "At 5 a.m. Mr. Smith": too little for a sentence.
             return capital and not within_time and found.start() - self.start > len("At 10:30 a.m")
-        if len(before) == 1 and before.isalpha():
-            return self._initial_ends(found, before, word, opens=opens)
         if _DOTTED.fullmatch(before) or _is_one_of(before, _SELDOM_FINAL):
             # "P.S. I love you": an abbreviation alone is no sentence.
             return opens and self.start + len(before) < found.start()

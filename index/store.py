@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,7 +31,7 @@ from index.errors import (
     EncoderMismatchError,
 )
 
-Number = TypeVar("Number", bound=np.generic)
+Number = TypeVar("Number", np.float16, np.int32, np.uint32)
 
 FORMAT = 1
 # How long a writer waits for another one before it gives up, in seconds.
@@ -173,11 +174,12 @@ class Store:
     """One SQLite database. Safe to use from several threads; each has a connection of its own."""
 
     def __init__(self, path: Path, *, encoder: str, dim: int) -> None:
-        """Open the database at `path`, or make it for vectors of `encoder`.
+        """Open the database at `path`, or make it for vectors of `encoder`, `dim` wide.
 
-        Raises CorpusVersionError, EncoderMismatchError, CorpusDamagedError, CorpusError.
+        Raises CorpusVersionError, CorpusDamagedError, CorpusError.
         """
         self._path = path
+        self._encoder = encoder
         self._dim = dim
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
@@ -185,7 +187,7 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             if not self._fact("format"):
                 self._create(encoder)
-        self._check(encoder)
+        self._check_format()
         self.identity = self._fact("identity")
 
     def close(self) -> None:
@@ -194,6 +196,15 @@ class Store:
             connection.close()
         self._connections.clear()
         self._local = threading.local()
+
+    def check_encoder(self) -> None:
+        """Raise EncoderMismatchError where the vectors in the store are another encoder's."""
+        built_with = self._fact("encoder")
+        if built_with != self._encoder:
+            raise EncoderMismatchError(
+                f"{self._path} was built with the encoder {built_with}, not {self._encoder}; set QUOTELINE_MODEL to "
+                "the former, or run `quoteline rebuild --encode` to encode all articles again"
+            )
 
     # What is there
 
@@ -214,6 +225,11 @@ class Store:
         if row is None:
             raise ArticleNotFoundError(f"there is no article {article_id!r}; `quoteline articles` lists them")
         return _record(row)
+
+    def records(self) -> Iterator[Record]:
+        """Yield all articles with their sentences, by id."""
+        for (article_id,) in self._rows("SELECT id FROM articles ORDER BY id"):
+            yield self.record(article_id)
 
     def summaries(self, *, after: str = "", limit: int = 1000) -> list[Summary]:
         """Return at most `limit` articles whose ids follow `after`, by id."""
@@ -333,8 +349,8 @@ class Store:
         try:
             findings = [str(row[0]) for row in self._rows("PRAGMA integrity_check")]
             findings = [] if findings == ["ok"] else [f"{self._path}: {finding}" for finding in findings]
-            for (article_id,) in self._rows("SELECT id FROM articles ORDER BY id"):
-                findings += _check_record(self.record(article_id))
+            for record in self.records():
+                findings += _check_record(record)
         except (CorpusError, sqlite3.DatabaseError, ValueError, KeyError) as error:
             return [f"{self._path} cannot be read: {error if isinstance(error, CorpusError) else 'it is damaged'}"]
         return findings
@@ -388,17 +404,12 @@ class Store:
             connection.execute("ROLLBACK")
             raise
 
-    def _check(self, encoder: str) -> None:
-        built_format, built_with = self._fact("format"), self._fact("encoder")
-        if built_format != str(FORMAT):
+    def _check_format(self) -> None:
+        built = self._fact("format")
+        if built != str(FORMAT):
             raise CorpusVersionError(
-                f"{self._path} has format {built_format}, this Quoteline reads format {FORMAT}; "
+                f"{self._path} has format {built}, this Quoteline reads format {FORMAT}; "
                 "use the version that wrote it, or add the articles to a new QUOTELINE_DATA"
-            )
-        if built_with != encoder:
-            raise EncoderMismatchError(
-                f"{self._path} was built with the encoder {built_with}, not {encoder}; set QUOTELINE_MODEL to the former, "
-                "or run `quoteline rebuild --encode` to encode all articles again"
             )
 
 
@@ -437,22 +448,40 @@ class Change:
                 time.time(),
             ),
         ).lastrowid
-        self._connection.executemany(
-            "INSERT INTO passages (article, first, last, vector, spans, sentence_vectors, terms, term_counts, generation)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [(key, r.first, r.last, *_blobs(r), self.generation) for r in readings],
-        )
+        self._insert(int(key or 0), readings)
 
     def remove(self, article_id: str) -> None:
         """Remove an article with its passages. Raises ArticleNotFoundError."""
+        key = self._clear(article_id)
+        self._connection.execute("DELETE FROM articles WHERE key = ?", (key,))
+
+    def replace_passages(self, article_id: str, readings: Sequence[Reading]) -> None:
+        """Replace an article's passages, and nothing else of it. Raises ArticleNotFoundError."""
+        self._insert(self._clear(article_id), readings)
+
+    def set_encoder(self, name: str) -> None:
+        """Say that all vectors are those of another encoder from now on."""
+        self._connection.execute("UPDATE facts SET value = ? WHERE name = 'encoder'", (name,))
+
+    def _clear(self, article_id: str) -> int:
+        """Remove an article's passages and return the article's number."""
         row = self._connection.execute("SELECT key FROM articles WHERE id = ?", (article_id,)).fetchone()
         if row is None:
             raise ArticleNotFoundError(f"there is no article {article_id!r}; `quoteline articles` lists them")
+        key = int(row["key"])
         self._connection.execute(
-            "INSERT INTO removals SELECT key, ? FROM passages WHERE article = ?", (self.generation, row["key"])
+            "INSERT INTO removals SELECT key, ? FROM passages WHERE article = ?", (self.generation, key)
         )
-        self._connection.execute("DELETE FROM passages WHERE article = ?", (row["key"],))
-        self._connection.execute("DELETE FROM articles WHERE key = ?", (row["key"],))
+        self._connection.execute("DELETE FROM passages WHERE article = ?", (key,))
+        return key
+
+    def _insert(self, article: int, readings: Sequence[Reading]) -> None:
+        self._connection.executemany(
+            "INSERT INTO passages"
+            " (article, first, last, vector, spans, sentence_vectors, terms, term_counts, generation)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [(article, r.first, r.last, *_blobs(r), self.generation) for r in readings],
+        )
 
 
 @contextmanager
@@ -521,7 +550,7 @@ def _check_record(record: Record) -> list[str]:
         findings.append(f"article {article.id}: its text or metadata is not what was added")
     if not all(article.body.covers(span) for span in spans):
         findings.append(f"article {article.id}: a sentence leaves its body")
-    if any(one.end > other.start for one, other in zip(spans, spans[1:], strict=False)):
+    if any(one.end > other.start for one, other in pairwise(spans)):
         findings.append(f"article {article.id}: sentences overlap")
     return findings
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -22,7 +23,8 @@ class VectorIndex:
     """Exact search (FAISS's flat index) over unit vectors; it never changes: `changed` returns another one."""
 
     def __init__(self, dim: int) -> None:
-        self._index = faiss.IndexIDMap2(faiss.IndexFlatIP(dim))
+        # Any: FAISS's types know a clone or a loaded index only as its base class.
+        self._index: Any = faiss.IndexIDMap2(faiss.IndexFlatIP(dim))
 
     @property
     def dim(self) -> int:
@@ -68,9 +70,12 @@ class VectorIndex:
         self._check(queries)
         if k < 1 or not len(self):
             return [[] for _ in queries]
-        chosen = None
+        chosen = selector = None
         if among is not None:
-            chosen = faiss.SearchParameters(sel=faiss.IDSelectorBatch(np.asarray(among, dtype=np.int64)))
+            # Held in a variable: FAISS keeps a bare pointer to it.
+            selector = faiss.IDSelectorBatch(np.asarray(among, dtype=np.int64))
+            chosen = faiss.SearchParameters()
+            chosen.sel = selector
         scores, keys = self._index.search(np.ascontiguousarray(queries), min(k, len(self)), params=chosen)
         return [_neighbours(*row) for row in zip(keys.tolist(), scores.tolist(), strict=True)]
 

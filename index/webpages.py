@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING
 from index.articles import Article, Origin, Span
 from index.decoding import decode
 from index.errors import FormatError
-from index.metadata import Metadata, parse_date
+from index.metadata import MONTHS, Metadata, parse_date
 
 if TYPE_CHECKING:
     from lxml.etree import _Element  # type: ignore[import-untyped]  # lxml ships no types
     from trafilatura.settings import Document
 
 MEDIA_TYPE = "text/html"
+# A story has some hundreds. The extraction takes time with the square of their number.
+_MOST_ELEMENTS = 100_000
+_NO_ARTICLE = "holds no article that could be told from its menus; save the story itself as text or Markdown"
+
 _DECLARED = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})", re.IGNORECASE)
 _XML_DECLARED = re.compile(rb"\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([\w.:-]{2,40})", re.IGNORECASE)
 # What XML cannot hold, and the declaration that lxml refuses in text that is decoded already.
@@ -30,9 +34,7 @@ def read_page(data: bytes, charset: str | None, *, id: str, path: str | None) ->
     text = _render(found.body) if found is not None else ""
     # What a page without a story leaves is its menu, and menus are no sentences.
     if found is None or not _SENTENCE_END.search(text):
-        raise FormatError(
-            "holds no article that could be told from its menus; save the story itself as text or Markdown"
-        )
+        raise FormatError(_NO_ARTICLE)
     metadata = Metadata()
     for name, value in (
         ("title", found.title),
@@ -68,10 +70,12 @@ def _parse(html: str) -> "_Element":
     try:
         tree = lxml.html.document_fromstring(_NOT_XML.sub("", html), parser=parser)
     except (lxml.etree.LxmlError, ValueError, AssertionError):
-        raise FormatError("is not HTML that can be parsed; open it in a browser and save it again") from None
+        raise FormatError(_NO_ARTICLE) from None
     # The parser drops what is nested deeper than it goes (2,048 elements), and says so only here.
     if any(error.type_name == "ERR_RESOURCE_LIMIT" for error in parser.error_log):
         raise FormatError("is nested too deeply to be read whole; save the story itself as text or Markdown")
+    if sum(1 for _ in tree.iter()) > _MOST_ELEMENTS:
+        raise FormatError(f"has more than {_MOST_ELEMENTS} elements; save the story itself as text or Markdown")
     return tree
 
 
@@ -85,13 +89,18 @@ def _extract(tree: "_Element") -> "Document | None":
     config = copy.deepcopy(use_config())
     # Below its usual 250 characters it would hand out the whole page, menus and all, broken at every bold word.
     config.set("DEFAULT", "MIN_EXTRACTED_SIZE", "1")
-    # Off, because its memory spans documents: a paragraph that stood in an earlier file would be missing in this one.
-    deduplicate = False
     # The search it calls extensive takes any date in the story for the story's own.
     dates = {"extensive_search": False, "original_date": True, "max_date": "2100-01-01"}
     try:
-        found: Document | None = trafilatura.bare_extraction(
-            tree, config=config, date_extraction_params=dates, **options
+        found = trafilatura.bare_extraction(
+            tree,
+            config=config,
+            # Its memory spans documents: a paragraph that stood in an earlier file would be missing in this one.
+            deduplicate=False,
+            include_comments=False,
+            include_tables=True,
+            with_metadata=True,
+            date_extraction_params=dates,
         )
     except Exception:  # Its heuristics raise all sorts of things on broken pages; the page is what is wrong.
         raise FormatError("is not HTML that can be read; save the story itself as text or Markdown") from None
@@ -139,7 +148,7 @@ def _unambiguous(date: str | None, html: str) -> str | None:
         return date
     pair = rf"(?:0?{found.day}([./-])0?{found.month}|0?{found.month}([./-])0?{found.day})[./-]{found.year}"
     iso = rf"{found.year}[-/.]?{found.month:02}[-/.]?{found.day:02}"
-    month = found.strftime("%b")
+    month = MONTHS[found.month - 1]
     written = rf"\b{month}[a-z]*\.?\s+{found.day}\b|\b{found.day}(?:st|nd|rd|th)?\s+{month}"
     ambiguous = re.search(rf"(?<![0-9]){pair}(?![0-9])", html) and not re.search(
         f"{iso}|{written}", html, re.IGNORECASE

@@ -1,0 +1,176 @@
+"""Questions in, cited answers out. No HTTP here."""
+
+import datetime as dt
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from index.confidence import ANSWERED, PERHAPS, any_answers, sentence_answers
+from index.corpus import Corpus
+from index.errors import FilterError
+from index.lexical import analyze
+from index.retrieval import Candidate, Retrieved, Retriever
+from index.store import Filters, Record
+from service.links import article_link, utf16_offset
+
+Verdict = Literal["answered", "perhaps", "unanswered"]
+
+DEFAULT_TOP_K = 5
+MOST_TOP_K = 100
+# Two sentences of one article whose terms are this much the same say one thing (Jaccard).
+SAME = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """One sentence, word for word, and where it stands.
+
+    id: names article, version and span for good. start_char, end_char: half-open, in code points of the article's text;
+    start_utf16, end_utf16: the same in UTF-16 units, as JavaScript counts. before, after: the neighbouring sentences.
+    page: counted from 1, for sources that have pages. score: the estimated probability that this sentence answers.
+    """
+
+    id: str
+    n: int
+    quote: str
+    article_id: str
+    title: str | None
+    source: str | None
+    date: dt.date | None
+    url: str | None
+    link: str
+    page: int | None
+    start_char: int
+    end_char: int
+    start_utf16: int
+    end_utf16: int
+    before: str | None
+    after: str | None
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the corpus has to say to a question.
+
+    probability: that something in the corpus answers. citations: best first; empty where nothing answers, and then
+    `nearest` holds what came closest. generation: of the corpus that was asked. timings_ms: by stage.
+    """
+
+    question: str
+    verdict: Verdict
+    probability: float
+    reason: str
+    citations: tuple[Citation, ...]
+    nearest: tuple[Citation, ...]
+    generation: int
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+
+
+class Answerer:
+    """Answers questions from one corpus, with its sentences and nothing else."""
+
+    def __init__(self, corpus: Corpus, *, answered: float = ANSWERED, perhaps: float = PERHAPS) -> None:
+        """answered, perhaps: the probabilities from which an answer is called that."""
+        self._corpus = corpus
+        self._retriever = Retriever(corpus)
+        self._answered = answered
+        self._perhaps = perhaps
+
+    def ask(
+        self, question: str, *, top_k: int = DEFAULT_TOP_K, filters: Filters | None = None, base_url: str = ""
+    ) -> Answer:
+        """Answer `question` with at most `top_k` citations.
+
+        base_url: goes in front of links to articles that have no URL of their own.
+        Raises QuestionError and FilterError.
+        """
+        if not 1 <= top_k <= MOST_TOP_K:
+            raise FilterError(f"top_k is {top_k}; it can be 1 to {MOST_TOP_K}")
+        started = time.perf_counter()
+        # One view of the store for all that follows: a sentence is cut out of the very text that it was found in.
+        with self._corpus.store.frozen():
+            # Twice as many as are wanted, because some may say the same.
+            retrieved = self._retriever.retrieve(question, top_k=2 * top_k, filters=filters)
+            citations = tuple(self._cite(retrieved.candidates, top_k, base_url))
+        probability = any_answers([candidate.features for candidate in retrieved.candidates])
+        verdict = self._judge(probability, citations)
+        shown, nearest = ((), citations) if verdict == "unanswered" else (citations, ())
+        total = 1000 * (time.perf_counter() - started)
+        return Answer(
+            question=question,
+            verdict=verdict,
+            probability=round(probability, 3),
+            reason=_reason(verdict, retrieved, bool(filters)),
+            citations=shown,
+            nearest=nearest,
+            generation=retrieved.generation,
+            timings_ms={stage: round(ms, 2) for stage, ms in {**retrieved.timings, "total": total}.items()},
+        )
+
+    def _judge(self, probability: float, citations: Sequence[Citation]) -> Verdict:
+        if not citations or probability < self._perhaps:
+            return "unanswered"
+        return "answered" if probability >= self._answered else "perhaps"
+
+    def _cite(self, candidates: Sequence[Candidate], top_k: int, base_url: str) -> Iterator[Citation]:
+        records: dict[str, Record] = {}
+        told: dict[str, list[frozenset[str]]] = {}
+        n = 0
+        for candidate in candidates:
+            article_id = candidate.sentence.article_id
+            if article_id not in records:
+                records[article_id] = self._corpus.store.record(article_id)
+            terms = frozenset(analyze(candidate.sentence.span.of(records[article_id].article.text)))
+            if any(_say_the_same(terms, other) for other in told.setdefault(article_id, [])):
+                continue
+            told[article_id].append(terms)
+            n += 1
+            yield _citation(n, candidate, records[article_id], base_url)
+            if n == top_k:
+                return
+
+
+def _citation(n: int, candidate: Candidate, record: Record, base_url: str) -> Citation:
+    article, sentence = record.article, candidate.sentence
+    start, end = sentence.span.start, sentence.span.end
+    start_utf16 = utf16_offset(article.text, start)
+    return Citation(
+        id=f"{article.id}.{record.version}.{start}-{end}",
+        n=n,
+        quote=sentence.span.of(article.text),
+        article_id=article.id,
+        title=article.title,
+        source=article.source,
+        date=article.date,
+        url=article.url,
+        link=article_link(article, sentence.span, base_url),
+        page=article.page_of(start),
+        start_char=start,
+        end_char=end,
+        start_utf16=start_utf16,
+        end_utf16=start_utf16 + utf16_offset(article.text[start:end], end - start),
+        before=_neighbour(record, sentence.ordinal - 1),
+        after=_neighbour(record, sentence.ordinal + 1),
+        score=round(sentence_answers(candidate.features), 3),
+    )
+
+
+def _neighbour(record: Record, ordinal: int) -> str | None:
+    inside = 0 <= ordinal < len(record.sentences)
+    return record.sentences[ordinal].of(record.article.text) if inside else None
+
+
+def _say_the_same(one: frozenset[str], other: frozenset[str]) -> bool:
+    return len(one & other) >= SAME * len(one | other)
+
+
+def _reason(verdict: Verdict, retrieved: Retrieved, filtered: bool) -> str:
+    if not retrieved.admitted:
+        return "The filters leave no article." if filtered else "There are no articles yet; add some."
+    return {
+        "answered": "The first sentence is likely to answer.",
+        "perhaps": "The first sentence may answer; it is not certain.",
+        "unanswered": "Nothing here answers that; the nearest sentences are given as what they are.",
+    }[verdict]

@@ -1,0 +1,30 @@
+#!/bin/sh
+# Ask Quoteline a question: sh ask.sh Did Iran deny sending drones?
+# The server's address can be set in QUOTELINE_SERVER. Needs only curl.
+# Exit status: 0 answered, 1 nothing answers, 2 wrong use, 3 no answer from the server.
+set -u
+
+server=${QUOTELINE_SERVER:-http://127.0.0.1:8000}
+
+if [ $# -eq 0 ]; then
+    echo "usage: ask QUESTION" >&2
+    exit 2
+fi
+
+answer=$(curl --silent --show-error --get --header 'Accept: text/plain' --write-out '\n%{http_code}' \
+    --data-urlencode "q=$*" "$server/ask") || {
+    echo "ask: no answer from $server; is \`quoteline serve\` running there?" >&2
+    exit 3
+}
+status=${answer##*
+}
+answer=${answer%
+*}
+if [ "$status" != 200 ]; then
+    printf 'ask: %s\n' "$answer" >&2
+    exit 3
+fi
+printf '%s' "$answer"
+case $answer in
+"Nothing here answers that"* | "There are no articles yet"* | "The filters leave no article"*) exit 1 ;;
+esac

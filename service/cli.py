@@ -1,0 +1,235 @@
+"""The command line: `quoteline serve | add | ask | articles | remove | rebuild | check | prepare | bench`."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from pydantic import ValidationError
+
+from index.articles import Article
+from index.corpus import Corpus
+from index.encoding import load_encoder
+from index.errors import FormatError, InputError, QuotelineError
+from index.formats import MEDIA_TYPES, read_articles
+from service.answering import DEFAULT_TOP_K, MOST_TOP_K, Answerer
+from service.plaintext import render_answer
+from service.settings import Settings
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def main() -> None:
+    """Run the command line; an error of ours becomes one line and exit code 1."""
+    try:
+        commands()
+    except QuotelineError as error:
+        click.echo(f"quoteline: {error}", err=True)
+        sys.exit(1)
+
+
+def _flags(*names: str) -> Callable[[Command], Command]:
+    """Return a decorator that adds the flags of these settings."""
+
+    def decorate(function: Command) -> Command:
+        for name in reversed(names):
+            field = Settings.model_fields[name]
+            flag = f"--{name.replace('_', '-')}"
+            about = f"{field.description}. [QUOTELINE_{name.upper()}; default: {field.default}]"
+            function = click.option(flag, name, default=None, metavar=name.upper(), help=about)(function)
+        return function
+
+    return decorate
+
+
+def _settings(**given: object) -> Settings:
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        said = "; ".join(f"QUOTELINE_{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors())
+        raise InputError(f"{said}; see `quoteline serve --help`") from error
+
+
+@contextmanager
+def _corpus(settings: Settings, *, adding: bool = False, encode_again: bool = False) -> Iterator[Corpus]:
+    encoder = load_encoder(settings.model, settings.models_folder, device=settings.device if adding else "cpu")
+    corpus = Corpus(settings.corpus_folder, encoder, encode_again=encode_again)
+    try:
+        yield corpus
+    finally:
+        corpus.close()
+
+
+_COMMON = ("data", "model", "models")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="quoteline")
+def commands() -> None:
+    """Ask your articles a question; get the sentences that answer it, word for word."""
+
+
+@commands.command()
+@click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@_flags(*Settings.model_fields)
+def serve(paths: tuple[Path, ...], **given: object) -> None:
+    """Serve the corpus over HTTP; add the articles in PATHS first."""
+    settings = _settings(**given)
+    if paths:
+        with _corpus(settings, adding=True) as corpus:
+            _add(corpus, paths)
+    # Imported here: the other commands need no web server.
+    import uvicorn
+
+    from service.app import create_app
+
+    address = f"http://{settings.host}:{settings.port}"
+    click.echo(f"Quoteline serves {settings.data} at {address}\n  curl '{address}/ask?q=Your+question'", err=True)
+    uvicorn.run(create_app(settings), host=settings.host, port=settings.port, log_level="warning", access_log=False)
+
+
+@commands.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@_flags(*_COMMON, "device")
+def add(paths: tuple[Path, ...], **given: object) -> None:
+    """Add articles from files and folders: text, Markdown, HTML, PDF, JSON Lines."""
+    with _corpus(_settings(**given), adding=True) as corpus:
+        failed = _add(corpus, paths)
+    sys.exit(1 if failed else 0)
+
+
+@commands.command()
+@click.argument("question", nargs=-1, required=True)
+@click.option("--top-k", default=DEFAULT_TOP_K, type=click.IntRange(1, MOST_TOP_K), help="The most citations to show.")
+@_flags(*_COMMON, "answered", "perhaps")
+def ask(question: tuple[str, ...], top_k: int, **given: object) -> None:
+    """Ask QUESTION; exit code 2 where nothing answers."""
+    settings = _settings(**given)
+    with _corpus(settings) as corpus:
+        answerer = Answerer(corpus, answered=settings.answered, perhaps=settings.perhaps)
+        answer = answerer.ask(" ".join(question), top_k=top_k)
+    click.echo(render_answer(answer), nl=False)
+    sys.exit(2 if answer.verdict == "unanswered" else 0)
+
+
+@commands.command()
+@_flags(*_COMMON)
+def articles(**given: object) -> None:
+    """List the articles: id, date, sentences, title; one a line, separated by tabs."""
+    with _corpus(_settings(**given)) as corpus:
+        after = ""
+        while page := corpus.store.summaries(after=after):
+            for article in page:
+                click.echo(f"{article.id}\t{article.date or '-'}\t{article.sentences}\t{article.title or '-'}")
+            after = page[-1].id
+
+
+@commands.command()
+@click.argument("article_ids", metavar="ID...", nargs=-1, required=True)
+@_flags(*_COMMON)
+def remove(article_ids: tuple[str, ...], **given: object) -> None:
+    """Remove articles by id; all of them, or none where one is not there."""
+    with _corpus(_settings(**given)) as corpus:
+        corpus.remove(article_ids)
+    click.echo(f"removed {_count(len(set(article_ids)), 'article')}")
+
+
+@commands.command()
+@click.option("--encode", is_flag=True, help="Encode all articles again, with the encoder that is set now.")
+@_flags(*_COMMON, "device")
+def rebuild(encode: bool, **given: object) -> None:
+    """Build the lexical index and the vector index again from the stored articles."""
+    settings = _settings(**given)
+    with _corpus(settings, adding=encode, encode_again=encode) as corpus:
+        corpus.rebuild()
+        found, _, passages = corpus.store.counts()
+    click.echo(f"rebuilt the indexes of {_count(found, 'article')}, {_count(passages, 'passage')}")
+
+
+@commands.command()
+@_flags(*_COMMON)
+def check(**given: object) -> None:
+    """Check that every text, span, vector and index is consistent; exit code 1 where one is not."""
+    with _corpus(_settings(**given)) as corpus:
+        findings = corpus.check()
+        found, sentences, passages = corpus.store.counts() if not findings else (0, 0, 0)
+    for finding in findings:
+        click.echo(finding)
+    if findings:
+        sys.exit(1)
+    click.echo(
+        f"all is consistent: {_count(found, 'article')}, {_count(sentences, 'sentence')}, {_count(passages, 'passage')}"
+    )
+
+
+@commands.command()
+@_flags("data", "model", "models")
+def prepare(**given: object) -> None:
+    """Prepare the encoder, so that it runs without torch; other commands do it by themselves where torch is there."""
+    settings = _settings(**given)
+    encoder = load_encoder(settings.model, settings.models_folder)
+    click.echo(f"{encoder.name} is ready in {settings.models_folder}")
+
+
+@commands.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def bench(arguments: tuple[str, ...]) -> None:
+    """Measure quality and speed on a data set in BEIR's layout: `quoteline bench DIR`."""
+    try:
+        from bench.run import main as measure
+    except ImportError as error:
+        raise InputError(
+            "`quoteline bench` needs the repository's bench/ folder and its full set of packages; run it in a checkout"
+        ) from error
+    sys.exit(measure(list(arguments)))
+
+
+def _add(corpus: Corpus, paths: tuple[Path, ...]) -> int:
+    """Add the articles in `paths`, say what became of them, and return how many failed."""
+    files = [file for path in paths for file in _files(path)]
+    if not files:
+        raise InputError(f"no file in {', '.join(map(str, paths))} ends with one of {', '.join(MEDIA_TYPES)}")
+    failures: list[str] = []
+    counts = {"added": 0, "replaced": 0, "unchanged": 0, "refused": 0}
+    size = sum(file.stat().st_size for file in files)
+    with click.progressbar(length=size, label="adding", file=sys.stderr) as bar:
+        for outcome in corpus.add(_articles(files, failures, bar)):
+            counts[outcome.kind] += 1
+            if outcome.kind == "refused":
+                failures.append(outcome.reason)
+    for failure in failures:
+        click.echo(f"failed: {failure}", err=True)
+    summary = f"added {counts['added']}, replaced {counts['replaced']}, already there {counts['unchanged']}"
+    click.echo(f"{summary}, failed {len(failures)}", err=True)
+    return len(failures)
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """Yield a file itself, or the files of a folder and of those below it that can hold articles, by name."""
+    if not path.is_dir():
+        yield path
+        return
+    for file in sorted(path.rglob("*")):
+        hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
+        if file.is_file() and not hidden and file.suffix.lower() in MEDIA_TYPES:
+            yield file
+
+
+def _articles(files: list[Path], failures: list[str], bar: Any) -> Iterator[Article]:  # noqa: ANN401 - click's bar
+    for file in files:
+        try:
+            with file.open("rb") as content:
+                for found in read_articles(content, name=str(file), path=str(file.resolve())):
+                    if isinstance(found, FormatError):
+                        failures.append(str(found))
+                    else:
+                        yield found
+        except OSError as error:
+            failures.append(f"{file}: cannot be read ({error.strerror})")
+        bar.update(file.stat().st_size)
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number:,} {name}{'' if number == 1 else 's'}"

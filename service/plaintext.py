@@ -1,0 +1,69 @@
+"""An answer as people read it in a terminal."""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from service.answering import Answer, Citation
+
+WIDTH = 80
+
+# What an article holds must not steer a terminal: control characters are shown as their pictures (U+2400 and on), the
+# marks that turn the direction of writing are left out. JSON has the quote as it is.
+_HARMLESS = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"}
+_HARMLESS |= {0x7F: 0x2421} | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
+_HARMLESS |= dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+
+
+def render_answer(answer: Answer) -> str:
+    """Return the answer as text that ends with a newline.
+
+    A quote stands on a line of its own and is never wrapped, so that what is copied is what was written; all else is
+    wrapped at 80 columns.
+    """
+    return "\n".join(_lines(answer)) + "\n"
+
+
+def _lines(answer: Answer) -> Iterator[str]:
+    yield from _wrap(_headline(answer))
+    for citation in answer.citations:
+        yield ""
+        yield from _citation(citation, f"[{citation.n}]")
+    if answer.nearest:
+        yield from ("", "Nearest, but not an answer:")
+        for citation in answer.nearest:
+            yield ""
+            yield from _citation(citation, " - ")
+
+
+def _headline(answer: Answer) -> str:
+    if answer.verdict == "unanswered":
+        return f"Nothing here answers that (probability {answer.probability:.2f})." if answer.nearest else answer.reason
+    sources = len({citation.article_id for citation in answer.citations})
+    word = "answers" if answer.verdict == "answered" else "may answer"
+    many = f"{_count(answer.citations, 'sentence')} from {sources} {'article' if sources == 1 else 'articles'}"
+    return f"{many}; the first {word} (probability {answer.probability:.2f})."
+
+
+def _citation(citation: Citation, mark: str) -> Iterator[str]:
+    yield f"{mark} {_harmless(citation.quote)}"
+    named = citation.title or citation.url or citation.article_id
+    facts = [named, citation.source, citation.date and citation.date.isoformat()]
+    facts += [f"page {citation.page}" if citation.page else None, f"score {citation.score:.2f}"]
+    about = " · ".join(_harmless(str(fact)) for fact in facts if fact)
+    yield from _wrap(about, indent="    ")
+    # A link is not wrapped either: a terminal opens what stands on one line.
+    yield f"    {citation.url}" if citation.url else f"    {citation.id}"
+
+
+def _wrap(text: str, *, indent: str = "") -> list[str]:
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _harmless(text: str) -> str:
+    return text.translate(_HARMLESS)
+
+
+def _count(things: Sequence[object], name: str) -> str:
+    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"

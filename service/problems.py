@@ -1,0 +1,110 @@
+"""Errors on the wire: RFC 9457 problem documents. One table maps our errors to HTTP."""
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from index.errors import (
+    ArticleNotFoundError,
+    CorpusBusyError,
+    CorpusError,
+    EncoderError,
+    FilterError,
+    FormatError,
+    InputError,
+    QuestionError,
+    QuotelineError,
+)
+
+MEDIA_TYPE = "application/problem+json"
+
+# The first class that an error belongs to decides.
+STATUSES: Mapping[type[QuotelineError], tuple[HTTPStatus, str]] = {
+    ArticleNotFoundError: (HTTPStatus.NOT_FOUND, "No such article"),
+    QuestionError: (HTTPStatus.UNPROCESSABLE_ENTITY, "Not a question"),
+    FilterError: (HTTPStatus.UNPROCESSABLE_ENTITY, "Not a filter"),
+    FormatError: (HTTPStatus.UNPROCESSABLE_ENTITY, "Not an article"),
+    InputError: (HTTPStatus.UNPROCESSABLE_ENTITY, "Cannot be used"),
+    CorpusBusyError: (HTTPStatus.SERVICE_UNAVAILABLE, "The corpus is being changed"),
+    CorpusError: (HTTPStatus.SERVICE_UNAVAILABLE, "The corpus cannot be used"),
+    EncoderError: (HTTPStatus.SERVICE_UNAVAILABLE, "The encoder cannot be used"),
+    QuotelineError: (HTTPStatus.INTERNAL_SERVER_ERROR, "Internal error"),
+}
+
+
+class Fault(BaseModel):
+    """One thing that is wrong with a request: where, and what."""
+
+    where: str
+    what: str
+
+
+class Problem(BaseModel):
+    """A problem document (RFC 9457)."""
+
+    type: str = Field("about:blank", description="always about:blank: the title says it all")
+    title: str
+    status: int
+    detail: str
+    errors: list[Fault] = Field(default_factory=list, description="what is wrong, where a request is not valid")
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return what a route declares in OpenAPI for the problems that it may answer with."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": content, "model": Problem} for status in statuses
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Let every error of `app` leave as a problem document."""
+    app.add_exception_handler(QuotelineError, _ours)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _ours(_: Request, error: Exception) -> JSONResponse:
+    status, title = next(row for kind, row in STATUSES.items() if isinstance(error, kind))
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        # The message names files of this machine: it is for the log, not for whoever asked.
+        logging.getLogger("quoteline").error("%s", error)
+        return _problem(status, title, "The server's log says more; try again later.")
+    return _problem(status, title, str(error))
+
+
+async def _invalid(_: Request, error: Exception) -> JSONResponse:
+    details = error.errors() if isinstance(error, RequestValidationError) else []
+    faults = [Fault(where=".".join(str(part) for part in fault["loc"]), what=fault["msg"]) for fault in details]
+    said = "; ".join(f"{fault.where}: {fault.what}" for fault in faults)
+    return _problem(HTTPStatus.UNPROCESSABLE_ENTITY, "Not a valid request", f"{said}. See /docs.", faults)
+
+
+async def _http(_: Request, error: Exception) -> JSONResponse:
+    status = HTTPStatus(error.status_code if isinstance(error, HTTPException) else 500)
+    detail = {404: "There is nothing at this address; see /docs.", 405: "This address takes other methods; see /docs."}
+    headers = getattr(error, "headers", None)
+    return _problem(status, status.phrase, detail.get(status, status.description or status.phrase), headers=headers)
+
+
+async def _unexpected(_: Request, __: Exception) -> JSONResponse:
+    return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal error", "A fault of the server; its log says more.")
+
+
+def _problem(
+    status: HTTPStatus,
+    title: str,
+    detail: str,
+    faults: list[Fault] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    problem = Problem(type="about:blank", title=title, status=status, detail=detail, errors=faults or [])
+    return JSONResponse(problem.model_dump(), status_code=status, media_type=MEDIA_TYPE, headers=headers)

@@ -1,0 +1,101 @@
+"""Questions, from programs (JSON) and from people with curl (plain text)."""
+
+import datetime as dt
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import PlainTextResponse
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from index.retrieval import LONGEST_QUESTION
+from index.store import Filters
+from service.answering import DEFAULT_TOP_K, MOST_TOP_K, Answer
+from service.deps import AnswererDep, BaseUrlDep
+from service.plaintext import render_answer
+from service.problems import responses
+
+router = APIRouter(tags=["ask"])
+
+_JSON = TypeAdapter(Answer)
+_MOST_FILTERS = 1000
+# Programs that people type, by what their User-Agent begins with.
+_TERMINALS = ("curl/", "wget/", "httpie/", "xh/")
+_BOTH: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The answer; the header `Quoteline-Verdict` repeats its verdict.",
+        "content": {"text/plain": {"schema": {"type": "string"}}},
+        "headers": {"Quoteline-Verdict": {"schema": {"type": "string", "enum": ["answered", "perhaps", "unanswered"]}}},
+    },
+    **responses(422, 500, 503),
+}
+
+Question = Annotated[str, Field(max_length=LONGEST_QUESTION, description="the question, in words")]
+TopK = Annotated[int, Field(ge=1, le=MOST_TOP_K, description="the most citations to return")]
+
+
+class AskFilters(BaseModel):
+    """Which articles may answer; all that are given must hold."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    article_ids: list[str] = Field(default_factory=list, max_length=_MOST_FILTERS)
+    source: list[str] | str | None = Field(None, description="one source or several, in any letter case")
+    date_from: dt.date | None = Field(None, description="first day, inclusive; articles without a date are left out")
+    date_to: dt.date | None = Field(None, description="last day, inclusive; articles without a date are left out")
+
+    def to_filters(self) -> Filters:
+        """Return the same as the index knows it."""
+        sources = [self.source] if isinstance(self.source, str) else self.source or []
+        return Filters(tuple(self.article_ids), tuple(sources), self.date_from, self.date_to)
+
+
+class AskRequest(BaseModel):
+    """A question, and what may answer it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    question: Question
+    top_k: TopK = DEFAULT_TOP_K
+    filters: AskFilters = AskFilters()
+
+
+@router.post("/ask", response_model=Answer, responses=_BOTH, summary="Ask, as a program")
+def ask(body: AskRequest, request: Request, answerer: AnswererDep, base_url: BaseUrlDep) -> Response:
+    """Answer a question with sentences of the articles, word for word. JSON, unless `Accept` asks for text/plain."""
+    answer = answerer.ask(body.question, top_k=body.top_k, filters=body.filters.to_filters(), base_url=base_url)
+    return _render(answer, as_text=_accepts_text(request, sniff=False))
+
+
+@router.get("/ask", response_model=Answer, responses=_BOTH, summary="Ask, as a person or a link")
+def ask_by_link(
+    request: Request,
+    answerer: AnswererDep,
+    base_url: BaseUrlDep,
+    q: Annotated[Question, Query()],
+    top_k: Annotated[TopK, Query()] = DEFAULT_TOP_K,
+    article_id: Annotated[list[str] | None, Query(max_length=_MOST_FILTERS)] = None,
+    source: Annotated[list[str] | None, Query(max_length=_MOST_FILTERS)] = None,
+    date_from: dt.date | None = None,
+    date_to: dt.date | None = None,
+) -> Response:
+    """Answer a question; plain text for curl, wget and httpie, JSON for others. `Accept` decides where it is given."""
+    filters = Filters(tuple(article_id or ()), tuple(source or ()), date_from, date_to)
+    answer = answerer.ask(q, top_k=top_k, filters=filters, base_url=base_url)
+    return _render(answer, as_text=_accepts_text(request, sniff=True))
+
+
+def _render(answer: Answer, *, as_text: bool) -> Response:
+    headers = {"Quoteline-Verdict": answer.verdict}
+    if as_text:
+        return PlainTextResponse(render_answer(answer), headers=headers)
+    return Response(_JSON.dump_json(answer), media_type="application/json", headers=headers)
+
+
+def _accepts_text(request: Request, *, sniff: bool) -> bool:
+    """Whether plain text is wanted: `Accept` says so, or it says nothing and a terminal's program asks."""
+    accept = request.headers.get("accept", "").lower()
+    text, json = accept.find("text/plain"), accept.find("application/json")
+    if text >= 0 or json >= 0:
+        return text >= 0 and (json < 0 or text < json)
+    agent = request.headers.get("user-agent", "").lower()
+    return sniff and accept in ("", "*/*") and agent.startswith(_TERMINALS)

@@ -1,0 +1,41 @@
+"""For people with curl: a short help at `/`, and a shell script that asks."""
+
+from importlib.resources import files
+
+from fastapi import APIRouter
+from fastapi.responses import PlainTextResponse, Response
+
+from service.deps import BaseUrlDep
+
+router = APIRouter(tags=["terminal"])
+
+_HELP = """\
+Quoteline: ask the articles a question; get the sentences that answer it, word
+for word, with citations that anyone can check.
+
+  curl '{base}/ask?q=Did+Iran+deny+sending+drones?'
+
+  …&top_k=10                     more sentences
+  …&source=Reuters               only from this source (may be repeated)
+  …&article_id=ID                only from this article (may be repeated)
+  …&date_from=2022-10-01&date_to=2022-10-31
+
+  curl -H 'Accept: application/json' '{base}/ask?q=…'    the same as JSON
+  curl '{base}/articles'                                 what there is
+  curl -O '{base}/ask.sh' && sh ask.sh Who denied it?    a script that asks
+
+All addresses: {base}/docs
+"""
+
+
+@router.get("/", response_class=PlainTextResponse, summary="Help")
+def get_help(base_url: BaseUrlDep) -> PlainTextResponse:
+    """Return a short help for people with curl."""
+    return PlainTextResponse(_HELP.format(base=base_url))
+
+
+@router.get("/ask.sh", response_class=Response, summary="A shell script that asks")
+def get_script(base_url: BaseUrlDep) -> Response:
+    """Return a shell script that needs only curl and asks this server."""
+    script = files("service").joinpath("ask.sh").read_text(encoding="utf-8")
+    return Response(script.replace("http://127.0.0.1:8000", base_url), media_type="text/x-shellscript; charset=utf-8")
