@@ -29,8 +29,8 @@ K1, B = 1.2, 0.3
 STOPWORDS = frozenset(
     analyze(
         "a an the of in on at to for from by with as about into and or but not is are was were be been being am do "
-        "does did done has have had having it its this that these those there what which who whom whose when where why how "
-        "much many will would can could should may might s t"
+        "does did done has have had having it its this that these those there what which who whom whose when where why "
+        "how much many will would can could should may might s t"
     )
 )
 

@@ -175,19 +175,19 @@ def _stands_apart(text: str, line: _Line, following: _Line) -> bool:
 _WIDE = "。！？｡．"  # need no space after them
 _TERMINALS = f".!?…‼⁇⁈⁉؟۔।॥።፧։។៕{_WIDE}"
 _QUOTES = "\"'”’»›」』"
-_SMILEY = r"(?<=\s)[:;=]['-]?[()DP]+(?=\s|\Z)"
+# One class of characters stands first, so that the search skips from one of them to the next.
 _CANDIDATE = re.compile(
-    rf"""(?P<run>
-             (?<=\w)\.(?=(?:\s\.){{3}}\s[A-Z])                   # "We left. . . . The end": full stop, omission
-           | [{_TERMINALS}]++(?:\s++\.(?!\w))*+                  # "?!", "...", ". . ."
-           | {_SMILEY}
-         )
+    rf"""(?P<run>[{_TERMINALS}:;=](?:
+             (?<=\w\.)(?=(?:\s\.){{3}}\s[A-Z])                   # "We left. . . . The end": full stop, omission
+           | (?<=[{_TERMINALS}])[{_TERMINALS}]*+(?:\s++\.(?!\w))*+  # "?!", "...", ". . ."
+           | (?<=\s[:;=])['-]?[()DP]+(?=\s|\Z)                    # a smiley
+         ))
          (?P<closing>(?:
              [{_QUOTES})\]}}）】》〉*_] | [“‘](?=\s|\Z)              # „German“
            | \s(?:["”»)\]]|'')(?=\s|\Z)                           # set off by a space, as in French
            | \[[^\n\[\]]{{1,40}}\] | [¹²³⁰⁴-⁹]                    # footnote marks
            | :\d{{1,4}}(?:[,–-]\s?\d{{1,4}})*+                    # pages after a footnote mark
-           | \s{_SMILEY}
+           | \s[:;=]['-]?[()DP]+(?=\s|\Z)
          )*+)
          (?P<gap>\s*+)""",
     re.VERBOSE,

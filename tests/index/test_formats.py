@@ -117,6 +117,7 @@ def test_an_old_encoding_is_read_where_it_leaves_no_doubt(text: str, codec: str)
         ("Ukrayna Dışişleri Bakanı, durdurmalarını istediğini söyledi. " * 2, "cp1254"),
         ("Ukraine’s minister said no.", "mac_roman"),
         ("L'été dernier, les élèves ont été reçus.", "cp850"),
+        ("Wir können das schon so sagen.", "cp850"),
         ("Министр иностранных дел заявил о прекращении. " * 3, "mac_cyrillic"),
         ("Привет, мир.", "cp1251"),
     ],
@@ -452,8 +453,16 @@ def test_a_page_says_nothing_on_the_terminal(capfd: pytest.CaptureFixture[str]) 
 # PDF
 
 
-def pdf(pages: Sequence[Sequence[str]], info: dict[str, str] | None = None, trailer: str = "", left: int = 72) -> bytes:
-    """Write a PDF with one line of Helvetica per string; an empty one is a gap of half a line."""
+def pdf(
+    pages: Sequence[Sequence[str]],
+    info: dict[str, str] | None = None,
+    trailer: str = "",
+    columns: dict[int, tuple[int, int]] | None = None,
+) -> bytes:
+    """Write a PDF with one line of Helvetica per string; an empty one is a gap of half a line.
+
+    columns: by the number of a line, the place where a column begins with it.
+    """
     kids = " ".join(f"{4 + 2 * i} 0 R" for i in range(len(pages)))
     objects = [
         "<< /Type /Catalog /Pages 2 0 R >>",
@@ -461,8 +470,9 @@ def pdf(pages: Sequence[Sequence[str]], info: dict[str, str] | None = None, trai
         "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
     ]
     for i, lines in enumerate(pages):
-        shown, y = [], 740
-        for line in lines:
+        shown, left, y = [], 72, 740
+        for number, line in enumerate(lines):
+            left, y = (columns or {}).get(number, (left, y))
             indent = len(line) - len(line.lstrip())
             text = line.strip().replace("\\", r"\\").replace("(", r"\(").replace(")", r"\)")
             shown.append(f"1 0 0 1 {left + 6 * indent} {y} Tm ({text}) Tj" if text else "")
@@ -527,6 +537,23 @@ def test_paragraphs_that_are_only_indented_are_parted() -> None:
         "It ends there.",
     ]
     assert len(one(pdf([lines]), "a.pdf").text.split("\n\n")) == 2
+
+
+def test_paragraphs_that_only_end_in_a_short_line_are_parted() -> None:
+    lines = [
+        "The first paragraph goes over two lines of text and it",
+        "ends soon.",
+        "The second one has no indent and no gap above itself.",
+    ]
+    text = one(pdf([lines]), "a.pdf").text
+    assert text.split("\n\n") == [" ".join(lines[:2]), lines[2]]
+
+
+def test_a_sentence_that_goes_on_in_the_next_column_is_whole() -> None:
+    left = ["The first column is narrow", "and its last sentence goes", "on with a name, that of Mr"]
+    right = ["Kuleba, who is a minister", "and who said so himself."]
+    article = one(pdf([[*left, *right]], columns={3: (320, 740)}), "a.pdf")
+    assert article.text == " ".join([*left, *right])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,41 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from index.articles import Article
+from index.corpus import Corpus
+from index.encoding import DEFAULT_MODEL, Encoder, load_encoder
+from index.formats import read_articles
+from index.testing import HashingEncoder
+
+CHECKOUT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def hashing_encoder() -> HashingEncoder:
+    return HashingEncoder()
+
+
+@pytest.fixture(scope="session")
+def real_encoder() -> Encoder:
+    """The default encoder; prepared under `var/models` of the checkout where it is not yet."""
+    return load_encoder(DEFAULT_MODEL, CHECKOUT / "var" / "models")
+
+
+@pytest.fixture
+def corpus(tmp_path: Path, hashing_encoder: HashingEncoder) -> Iterator[Corpus]:
+    opened = Corpus(tmp_path / "corpus", hashing_encoder)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def seeds() -> list[Article]:
+    articles = []
+    for path in sorted((CHECKOUT / "seeds").glob("*.txt")):
+        with path.open("rb") as file:
+            for article in read_articles(file, name=path.name, path=str(path)):
+                assert isinstance(article, Article), article
+                articles.append(article)
+    return articles
