@@ -79,6 +79,8 @@ def article_id(name: str) -> str:
 
 
 def _read(file: BinaryIO, name: str, shown: str, media_type: str, path: str | None) -> Iterator[Article | FormatError]:
+    if path is not None and re.search("[\ud800-\udfff]", path):
+        raise FormatError("has a path that is not UTF-8, which cannot be stored; rename it")
     essence, charset = _split(media_type)
     kind = _kind(essence, name)
     if kind == records.MEDIA_TYPE:

@@ -185,6 +185,11 @@ def test_a_file_that_cannot_be_read_is_an_error_in_our_own_words(name: str) -> N
     assert "secret" not in str(error)
 
 
+def test_a_path_that_cannot_be_stored_is_refused() -> None:
+    [error] = read_articles(io.BytesIO(b"A."), name="a\udcff.txt", path="/a/a\udcff.txt")
+    assert "path that is not UTF-8" in str(error)
+
+
 # Which format
 
 
