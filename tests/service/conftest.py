@@ -1,0 +1,46 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from index.articles import Article, Span
+from index.corpus import Corpus
+from index.encoding import Encoder
+from index.testing import HashingEncoder
+from service.app import create_app
+from service.settings import Settings
+
+# Code points outside the basic plane, an accent of its own, a URL, a source and a date: what offsets trip over.
+EMOJI_TEXT = (
+    "🚀 The rocket rose at dawn. The cafe\u0301 by the pad was full 🎉 of guests. "
+    "Nobody was hurt, said the 👩‍🚀 in charge. The rocket rose again."
+)
+EMOJI = Article(
+    id="emoji",
+    text=EMOJI_TEXT,
+    body=Span(0, len(EMOJI_TEXT)),
+    title="A launch",
+    source="Space Daily",
+    url="https://example.org/launch?id=1#top",
+)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data=tmp_path)
+
+
+@pytest.fixture
+def served(settings: Settings, seeds: list[Article], hashing_encoder: HashingEncoder) -> Iterator[TestClient]:
+    """A server on the seeds and the emoji article, with the hashing encoder."""
+    yield from serve(settings, [*seeds, EMOJI], hashing_encoder)
+
+
+def serve(settings: Settings, articles: list[Article], encoder: Encoder) -> Iterator[TestClient]:
+    corpus = Corpus(settings.corpus_folder, encoder)
+    for _ in corpus.add(articles):
+        pass
+    corpus.close()
+    with TestClient(create_app(settings, encoder=encoder), raise_server_exceptions=False) as client:
+        yield client

@@ -1,0 +1,80 @@
+"""What others depend on, as files; `make golden` writes them anew, and the diff is read."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from index.articles import Article
+from index.corpus import Corpus
+from index.encoding import Encoder
+from service.answering import Answer, Answerer
+from service.app import create_app
+from service.settings import Settings
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+QUESTIONS = json.loads((GOLDEN / "questions.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def answers(
+    tmp_path_factory: pytest.TempPathFactory, seeds: list[Article], real_encoder: Encoder
+) -> dict[str, Answer]:
+    corpus = Corpus(tmp_path_factory.mktemp("golden"), real_encoder)
+    for _ in corpus.add(seeds):
+        pass
+    answerer = Answerer(corpus)
+    answers = {one["question"]: answerer.ask(one["question"]) for one in QUESTIONS}
+    corpus.close()
+    return answers
+
+
+def _compare(name: str, content: object) -> None:
+    path = GOLDEN / name
+    if os.environ.get("QUOTELINE_GOLDEN") == "write":
+        path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert content == json.loads(path.read_text(encoding="utf-8")), f"{path} is out of date; `make golden`, read the diff"
+
+
+@pytest.mark.model
+def test_the_answers_on_the_seeds_are_as_they_were(answers: dict[str, Answer]) -> None:
+    content = [
+        {
+            "question": answer.question,
+            "verdict": answer.verdict,
+            "first": (answer.citations or answer.nearest)[0].quote,
+            "id": (answer.citations or answer.nearest)[0].id,
+        }
+        for answer in answers.values()
+    ]
+    _compare("seeds.json", content)
+
+
+@pytest.mark.model
+def test_most_questions_on_the_seeds_are_answered_by_a_right_sentence(answers: dict[str, Answer]) -> None:
+    answerable = [one for one in QUESTIONS if one["right"]]
+    firsts = {question: answer.citations[0].quote for question, answer in answers.items() if answer.citations}
+    right = [one for one in answerable if firsts.get(one["question"], "").startswith(tuple(one["right"]))]
+    assert len(right) >= 0.75 * len(answerable), [one["question"] for one in answerable if one not in right]
+
+
+@pytest.mark.model
+def test_every_answer_to_an_answerable_question_holds_a_right_sentence(answers: dict[str, Answer]) -> None:
+    missed = [
+        one["question"]
+        for one in QUESTIONS
+        if one["right"]
+        and not any(each.quote.startswith(tuple(one["right"])) for each in answers[one["question"]].citations)
+    ]
+    assert len(missed) <= 3, missed
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("question", [one["question"] for one in QUESTIONS if not one["right"]])
+def test_a_question_about_something_else_is_not_answered(answers: dict[str, Answer], question: str) -> None:
+    assert answers[question].verdict == "unanswered"
+
+
+def test_the_openapi_document_is_as_it_was() -> None:
+    _compare("openapi.json", create_app(Settings()).openapi())
