@@ -70,7 +70,10 @@ def load_dataset(folder: Path) -> Dataset:
     """Read the data set in `folder`. Raises InputError, which names the file, where it is no such data set."""
     corpus = _existing(folder / "corpus.jsonl")
     articles, unread = _read_articles(corpus)
-    queries = tuple(Query(_id(record), str(record["text"])) for record in _records(_existing(folder / "queries.jsonl")))
+    queries = tuple(
+        Query(str(record["_id"]), str(record["text"]))
+        for record in _records(_existing(folder / "queries.jsonl"), "_id", "text")
+    )
     relevant = _read_qrels(folder)
     evidence = folder / "evidence.jsonl"
     by_sentence = evidence.exists()
@@ -105,11 +108,11 @@ def _read_qrels(folder: Path) -> Mapping[str, frozenset[str]]:
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
         next(rows, None)
-        for row in rows:
-            if len(row) != 3:
+        for row in filter(None, rows):
+            if len(row) != 3 or not row[2].lstrip("-").isdigit():
                 raise InputError(f"{path}, line {rows.line_num}: not query-id, corpus-id and score, apart by tabs")
             query_id, article_id, score = row
-            if float(score) > 0:
+            if int(score) > 0:
                 relevant[query_id] = relevant.get(query_id, frozenset()) | {article_id}
     return relevant
 
@@ -119,7 +122,7 @@ def _sentence_targets(
 ) -> dict[str, Target]:
     """Return the sentences that answer, by query id; evidence in an article that the qrels deny is none."""
     targets: dict[str, Target] = {}
-    for record in _records(path):
+    for record in _records(path, "query_id", "doc_id", "text"):
         query_id, article_id, text = str(record["query_id"]), str(record["doc_id"]), str(record["text"])
         if article_id not in relevant.get(query_id, ()):
             continue
@@ -149,18 +152,19 @@ def _find(text: str, among: str) -> Iterator[Span]:
         start = among.find(text, start + len(text))
 
 
-def _records(path: Path) -> Iterator[Mapping[str, object]]:
+def _records(path: Path, *names: str) -> Iterator[Mapping[str, object]]:
+    """Yield the objects of a JSON Lines file, each of which must have all of `names`; `id` stands for `_id`, too."""
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
             try:
                 record = json.loads(line)
             except ValueError as error:
                 raise InputError(f"{path}, line {number}: not JSON; write one JSON object per line") from error
+            if isinstance(record, dict) and "id" in record:
+                record = {"_id": record["id"], **record}
+            if not isinstance(record, dict) or any(name not in record for name in names):
+                raise InputError(f"{path}, line {number}: not a JSON object with {', '.join(names)}")
             yield record
-
-
-def _id(record: Mapping[str, object]) -> str:
-    return str(record["_id"] if "_id" in record else record["id"])
 
 
 def _existing(path: Path) -> Path:

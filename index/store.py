@@ -11,11 +11,12 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,7 +183,7 @@ class Store:
         self._encoder = encoder
         self._dim = dim
         self._local = threading.local()
-        self._connections: list[sqlite3.Connection] = []
+        self._connections: WeakSet[sqlite3.Connection] = WeakSet()
         with _translated(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             if not self._fact("format"):
@@ -192,7 +193,7 @@ class Store:
 
     def close(self) -> None:
         """Close every thread's connection."""
-        for connection in self._connections:
+        for connection in list(self._connections):
             connection.close()
         self._connections.clear()
         self._local = threading.local()
@@ -259,7 +260,7 @@ class Store:
             conditions.append("a.id IN (SELECT value FROM json_each(?))")
             values.append(json.dumps(filters.article_ids))
         if filters.sources:
-            conditions.append("lower(a.source) IN (SELECT lower(value) FROM json_each(?))")
+            conditions.append("casefold(a.source) IN (SELECT casefold(value) FROM json_each(?))")
             values.append(json.dumps(filters.sources))
         if filters.date_from:
             conditions.append("a.date >= ?")
@@ -295,6 +296,8 @@ class Store:
         """Let this thread see the store as it is now, whatever others commit meanwhile."""
         with _translated(self._path):
             self._connection().execute("BEGIN")
+            # A transaction sees the state of its first read, not that of its begin.
+            self._connection().execute("SELECT value FROM facts").fetchone()
             try:
                 yield
             finally:
@@ -350,7 +353,11 @@ class Store:
             findings = [str(row[0]) for row in self._rows("PRAGMA integrity_check")]
             findings = [] if findings == ["ok"] else [f"{self._path}: {finding}" for finding in findings]
             for record in self.records():
-                findings += _check_record(record)
+                passages = self._rows(
+                    "SELECT first, last, spans FROM passages WHERE article = (SELECT key FROM articles WHERE id = ?)",
+                    (record.article.id,),
+                )
+                findings += _check_record(record) + _check_passages(record, passages)
         except (CorpusError, sqlite3.DatabaseError, ValueError, KeyError) as error:
             return [f"{self._path} cannot be read: {error if isinstance(error, CorpusError) else 'it is damaged'}"]
         return findings
@@ -361,15 +368,23 @@ class Store:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = sqlite3.connect(
-                self._path, timeout=PATIENCE, isolation_level=None, check_same_thread=False, cached_statements=64
+                self._path,
+                timeout=PATIENCE,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=64,
+                factory=_Connection,
             )
             connection.row_factory = sqlite3.Row
+            # SQLite's own lower() knows ASCII only.
+            connection.create_function("casefold", 1, _casefold, deterministic=True)
+            _use_wal(connection)
             # FULL: what was acknowledged survives a power cut, too.
             connection.executescript(
-                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA mmap_size=1073741824;"
+                "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA mmap_size=1073741824;"
             )
             self._local.connection = connection
-            self._connections.append(connection)
+            self._connections.add(connection)
         return connection
 
     def _rows(self, query: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
@@ -484,6 +499,31 @@ class Change:
         )
 
 
+class _Connection(sqlite3.Connection):
+    """A thread's connection; it is closed when the thread has ended, and the server's threads come and go."""
+
+    def __del__(self) -> None:
+        with suppress(sqlite3.ProgrammingError):  # one that could not be opened cannot be closed
+            self.close()
+
+
+def _casefold(value: str | None) -> str | None:
+    return value and value.casefold()
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch to WAL; unlike with everything else, SQLite does not itself wait for another one that is doing so."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
+
+
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
     """Turn SQLite's errors, and the file system's, into ours."""
@@ -501,8 +541,10 @@ def _translated(path: Path) -> Iterator[None]:
         raise CorpusDamagedError(
             f"{path} is damaged or no database; restore a backup, or remove it and add again"
         ) from error
-    except PermissionError as error:
-        raise CorpusError(f"{path} cannot be written; check the owner of its folder, or set QUOTELINE_DATA") from error
+    except OSError as error:
+        raise CorpusError(
+            f"{path} cannot be written ({error.strerror}); check its folder and who owns it, or set QUOTELINE_DATA"
+        ) from error
 
 
 def _column(rows: Sequence[sqlite3.Row], name: str, dtype: type[Number]) -> NDArray[Number]:
@@ -552,6 +594,17 @@ def _check_record(record: Record) -> list[str]:
         findings.append(f"article {article.id}: a sentence leaves its body")
     if any(one.end > other.start for one, other in pairwise(spans)):
         findings.append(f"article {article.id}: sentences overlap")
+    return findings
+
+
+def _check_passages(record: Record, passages: Sequence[sqlite3.Row]) -> list[str]:
+    """Return what is wrong with an article's passages: spans that are not its sentences', sentences in no passage."""
+    name, findings = record.article.id, []
+    spans = np.array([(span.start, span.end) for span in record.sentences], dtype=np.int32).reshape(-1, 2)
+    if any(spans[row["first"] : row["last"]].tobytes() != row["spans"] for row in passages):
+        findings.append(f"article {name}: a passage holds other sentences than the article")
+    if {ordinal for row in passages for ordinal in range(row["first"], row["last"])} != set(range(len(spans))):
+        findings.append(f"article {name}: its passages do not hold all of its sentences")
     return findings
 
 

@@ -167,24 +167,23 @@ def _check_long_passage(encoder: Encoder) -> None:
 def _check_threads(encoder: Encoder) -> None:
     texts = [f"Weapons number {number} went to {text}" for number in range(2) for text in _TEXTS]
     long = "weapons " * 3 * encoder.window
-    wanted = [encoder.encode_questions([text])[0] for text in texts]
     contexts = [_context("Front", [text, "It was a Monday."]) for text in texts]
-    wanted_of_passages = [encoder.encode_passages([context])[0].vector for context in contexts]
+    wanted = [*encoder.encode_questions(texts), *(encoded.vector for encoded in encoder.encode_passages(contexts))]
     # Calls of all three kinds at a time: what one sets in a tokenizer shows in another.
     with ThreadPoolExecutor(4) as threads:
         calls = [
             (
                 threads.submit(encoder.encode_questions, [text]),
-                threads.submit(encoder.count_tokens, [long]),
+                threads.submit(encoder.count_tokens, [long] * 4),
                 threads.submit(encoder.encode_passages, [context]),
             )
             for text, context in zip(texts, contexts, strict=True)
         ]
         found = [question.result()[0] for question, _, _ in calls]
-        counts = [count.result()[0] for _, count, _ in calls]
+        counts = [count for _, counted, _ in calls for count in counted.result()]
         found_of_passages = [passage.result()[0].vector for _, _, passage in calls]
-    assert counts == encoder.count_tokens([long]) * len(texts), "threads disturb each other: tokens were cut off"
-    for one, other in zip(wanted + wanted_of_passages, found + found_of_passages, strict=True):
+    assert counts == encoder.count_tokens([long]) * len(counts), "threads disturb each other: tokens were cut off"
+    for one, other in zip(wanted, found + found_of_passages, strict=True):
         assert _cosine(one, other) > 0.999, "threads disturb each other: a text has another vector when several ask"
 
 

@@ -107,6 +107,23 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load_dataset(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("queries.jsonl", '{"_id": "1"}\n'),
+        ("queries.jsonl", "[]\n"),
+        ("evidence.jsonl", "not JSON\n"),
+        ("qrels.tsv", "query-id\tcorpus-id\tscore\n1\tlake\n"),
+        ("qrels.tsv", "query-id\tcorpus-id\tscore\n1\tlake\tmuch\n"),
+    ],
+)
+def test_a_broken_line_is_named(tmp_path: Path, name: str, content: str) -> None:
+    folder = write(tmp_path, evidence=[])
+    (folder / name).write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=rf"{name}, line \d"):
+        load_dataset(folder)
+
+
 def test_the_own_data_set_quotes_the_seeds_word_for_word() -> None:
     dataset = load_dataset(SEEDS)
     seeds = SEEDS.parents[1] / "seeds"

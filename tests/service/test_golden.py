@@ -18,9 +18,7 @@ QUESTIONS = json.loads((GOLDEN / "questions.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
-def answers(
-    tmp_path_factory: pytest.TempPathFactory, seeds: list[Article], real_encoder: Encoder
-) -> dict[str, Answer]:
+def answers(tmp_path_factory: pytest.TempPathFactory, seeds: list[Article], real_encoder: Encoder) -> dict[str, Answer]:
     corpus = Corpus(tmp_path_factory.mktemp("golden"), real_encoder)
     for _ in corpus.add(seeds):
         pass
@@ -34,7 +32,9 @@ def _compare(name: str, content: object) -> None:
     path = GOLDEN / name
     if os.environ.get("QUOTELINE_GOLDEN") == "write":
         path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    assert content == json.loads(path.read_text(encoding="utf-8")), f"{path} is out of date; `make golden`, read the diff"
+    assert content == json.loads(path.read_text(encoding="utf-8")), (
+        f"{name} is out of date: `make golden`, read the diff"
+    )
 
 
 @pytest.mark.model

@@ -1,0 +1,454 @@
+import datetime as dt
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index import store as store_module
+from index.articles import Article, Origin, Passage, Span
+from index.errors import (
+    ArticleNotFoundError,
+    CorpusBusyError,
+    CorpusDamagedError,
+    CorpusError,
+    CorpusVersionError,
+    EncoderMismatchError,
+)
+from index.splitting import split_sentences
+from index.store import Change, Filters, Reading, Store
+
+TEXT = "Iran denies it. The minister called 👩\u200d👧! Cafe\u0301s closed. It was Friday."
+DIM = 4
+
+
+def article(name: str, text: str = TEXT, **facts: object) -> Article:
+    return replace(Article(name, text, Span(0, len(text))), **facts)  # type: ignore[arg-type]
+
+
+def readings(one: Article, *groups: tuple[int, int], seed: int = 0) -> list[Reading]:
+    spans = np.array([(span.start, span.end) for span in split_sentences(one.text, one.body)], dtype=np.int32)
+    draw = np.random.default_rng(seed)
+    return [
+        Reading(
+            first,
+            last,
+            draw.standard_normal(DIM).astype(np.float16).astype(np.float32),
+            spans[first:last],
+            draw.standard_normal((last - first, DIM)).astype(np.float16).astype(np.float32),
+            np.arange(2 * (last - first), dtype=np.uint32) + 2**31,
+            np.full(last - first, 2, dtype=np.uint32),
+        )
+        for first, last in groups
+    ]
+
+
+def put(change: Change, one: Article, *groups: tuple[int, int], version: int = 1) -> None:
+    sentences = split_sentences(one.text, one.body)
+    change.add(one, version=version, sentences=sentences, readings=readings(one, *groups or [(0, len(sentences))]))
+
+
+def add(store: Store, *articles: Article) -> None:
+    with store.change() as change:
+        for one in articles:
+            put(change, one)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "folder" / "quoteline.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    with closing(Store(path, encoder="one", dim=DIM)) as opened:
+        yield opened
+
+
+def tamper(path: Path, statement: str, *values: object) -> None:
+    """Change the database behind the store's back."""
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute(statement, values).rowcount == 1
+        connection.commit()
+
+
+# What goes in comes out
+
+
+def test_an_article_comes_back_as_it_was_added(store: Store) -> None:
+    full = article(
+        "a",
+        body=Span(2, len(TEXT)),
+        title="Títle",
+        date=dt.date(2022, 10, 28),
+        source="Reuters",
+        url="https://example.org/a",
+        author="A. B.",
+        language="en",
+        media_type="application/pdf",
+        pages=(0, 9),
+        origins={"title": Origin("first line", Span(0, 4)), "date": Origin("html")},
+        path="/a/a.pdf",
+    )
+    add(store, full, article("bare"))
+    record = store.record("a")
+    assert record.article == full
+    assert (record.version, record.digest, record.generation) == (1, full.digest(), 1)
+    assert list(record.sentences) == split_sentences(TEXT, full.body)
+    assert store.record("bare").article == article("bare")
+    assert [one.article.id for one in store.records()] == ["a", "bare"]
+
+
+@pytest.mark.parametrize("text", ["\ufeffBOM. 𝒳 two.", "CR\r\nLF. \u2028Two."])
+def test_text_is_stored_code_point_by_code_point(store: Store, text: str) -> None:
+    add(store, article("a", text))
+    assert store.record("a").article.text == text
+    assert store.summaries()[0].characters == len(text)
+    assert store.check() == []
+
+
+def test_readings_come_back_in_columns_by_key_without_those_that_are_gone(store: Store) -> None:
+    with store.change() as change:
+        put(change, article("a"), (0, 2), (1, 4))
+        put(change, article("b"), (0, 1))
+    wanted = readings(article("a"), (0, 2), (1, 4))
+    [first, second] = store.passages_of(Filters(article_ids=("a",)))
+    found = store.readings([second, 999, first])
+    assert found.passages == (Passage(first, "a", 0, 2), Passage(second, "a", 1, 4))
+    assert found.counts.tolist() == [2, 3]
+    assert np.array_equal(found.vectors, np.stack([one.vector for one in wanted]))
+    assert np.array_equal(found.sentence_vectors, np.concatenate([one.sentence_vectors for one in wanted]))
+    assert np.array_equal(found.spans, np.concatenate([one.spans for one in wanted]))
+    assert np.array_equal(found.terms, np.concatenate([one.terms for one in wanted]))
+    assert found.term_counts.tolist() == [2] * 5
+    assert (found.vectors.dtype, found.sentence_vectors.dtype) == (np.float32, np.float32)
+
+
+def test_no_readings_have_the_shape_of_none(store: Store) -> None:
+    none = store.readings([])
+    assert (none.passages, none.vectors.shape, none.sentence_vectors.shape) == ((), (0, DIM), (0, DIM))
+    assert (none.spans.shape, len(none.terms), len(none.term_counts), len(none.counts)) == ((0, 2), 0, 0, 0)
+    keys, vectors = store.vectors_since(0)
+    assert (keys, vectors.shape) == ([], (0, DIM))
+
+
+def test_summaries_go_by_id_and_in_pages(store: Store) -> None:
+    add(store, *(article(name, title=name.upper()) for name in ("b", "a", "d", "c")))
+    assert [one.id for one in store.summaries(limit=3)] == ["a", "b", "c"]
+    [last] = store.summaries(after="c")
+    assert (last.id, last.title, last.characters, last.sentences) == ("d", "D", len(TEXT), 4)
+    assert store.counts() == (4, 16, 4)
+
+
+def test_what_is_not_there_is_refused_by_name(store: Store) -> None:
+    with pytest.raises(ArticleNotFoundError, match="'a'.*quoteline articles"):
+        store.record("a")
+    with pytest.raises(ArticleNotFoundError), store.change() as change:
+        change.remove("a")
+    with pytest.raises(ArticleNotFoundError), store.change() as change:
+        change.replace_passages("a", [])
+    assert store.known(article_id="a") is None
+    assert store.generation == 0
+
+
+def test_an_article_is_known_by_its_id_its_path_and_its_digest(store: Store) -> None:
+    one = article("a", path="/a/a.txt")
+    add(store, one, article("b", TEXT + " More."))
+    for known in (
+        store.known(article_id="a"),
+        store.known(path="/a/a.txt"),
+        store.known(digest=one.digest()),
+    ):
+        assert known is not None
+        assert (known.id, known.version, known.digest, known.path) == ("a", 1, one.digest(), "/a/a.txt")
+    assert store.known(path="/a/b.txt") is None
+
+
+# Filters
+
+
+@pytest.fixture
+def dated(store: Store) -> Store:
+    add(
+        store,
+        article("first", date=dt.date(2022, 10, 1), source="Reuters"),
+        article("second", date=dt.date(2022, 10, 28), source="ÉLYSÉE"),
+        article("undated", source="reuters"),
+        article("unsourced", date=dt.date(2023, 1, 1)),
+    )
+    return store
+
+
+@pytest.mark.parametrize(
+    ("filters", "wanted"),
+    [
+        (Filters(), "first second undated unsourced"),
+        (Filters(article_ids=("second", "nobody", "first")), "first second"),
+        (Filters(article_ids=("Second",)), ""),
+        (Filters(sources=("REUTERS",)), "first undated"),
+        (Filters(sources=("élysée", "nobody")), "second"),
+        (Filters(date_from=dt.date(2022, 10, 28)), "second unsourced"),
+        (Filters(date_to=dt.date(2022, 10, 28)), "first second"),
+        (Filters(date_from=dt.date(2022, 10, 28), date_to=dt.date(2022, 10, 28)), "second"),
+        (Filters(sources=("reuters",), date_to=dt.date(2030, 1, 1)), "first"),
+        (Filters(article_ids=("first",), sources=("élysée",)), ""),
+        (Filters(article_ids=("';--", "%")), ""),
+    ],
+)
+def test_filters_admit_the_articles_that_meet_all_of_them(dated: Store, filters: Filters, wanted: str) -> None:
+    found = dated.readings(dated.passages_of(filters))
+    assert sorted(passage.article_id for passage in found.passages) == wanted.split()
+
+
+# One change, one transaction
+
+
+def test_a_change_that_raises_midway_leaves_nothing(store: Store, path: Path) -> None:
+    add(store, article("a"))
+    before = (store.counts(), store.generation, store.vectors_since(0)[0])
+    with pytest.raises(RuntimeError, match="midway"), store.change() as change:
+        put(change, article("b"))
+        change.remove("a")
+        change.set_encoder("two")
+        raise RuntimeError("midway")
+    assert (store.counts(), store.generation, store.vectors_since(0)[0]) == before
+    store.check_encoder()
+    with closing(Store(path, encoder="one", dim=DIM)) as again:
+        assert (again.counts(), again.generation) == before[:2]
+        assert again.removed_since(0) == []
+
+
+def test_every_change_raises_the_generation_by_one(store: Store) -> None:
+    assert store.generation == 0
+    add(store, article("a"), article("b"))
+    assert store.generation == 1
+    with store.change() as change:
+        change.remove("a")
+    assert store.generation == 2
+    assert store.record("b").generation == 1
+
+
+def test_what_was_added_and_removed_since_a_generation_is_told(store: Store) -> None:
+    add(store, article("a"))
+    add(store, article("b", title="B"))
+    with store.change() as change:
+        change.remove("a")
+        put(change, article("c"))
+    a, b, c = 1, 2, 3
+    assert store.vectors_since(0)[0] == [b, c]
+    assert store.vectors_since(2)[0] == [c]
+    assert store.vectors_since(3)[0] == []
+    assert [store.removed_since(generation) for generation in (0, 2, 3)] == [[a], [a], []]
+    assert list(store.texts_since(1)) == [(b, "B", TEXT), (c, None, TEXT)]
+
+
+def test_the_key_of_a_removed_passage_is_never_used_again(store: Store) -> None:
+    add(store, article("a"))
+    [key] = store.vectors_since(0)[0]
+    with store.change() as change:
+        change.remove("a")
+    add(store, article("a"))
+    assert store.vectors_since(0)[0] == [key + 1]
+
+
+def test_replaced_passages_leave_the_article_alone(store: Store) -> None:
+    add(store, article("a"))
+    before = store.record("a")
+    with store.change() as change:
+        change.replace_passages("a", readings(article("a"), (0, 2), (2, 4)))
+    assert store.record("a") == before
+    assert [(one.first, one.last) for one in store.readings(store.vectors_since(0)[0]).passages] == [(0, 2), (2, 4)]
+
+
+
+
+# Several threads, several processes
+
+
+def in_another_thread(work: threading.Thread) -> None:
+    work.start()
+    work.join(30)
+    assert not work.is_alive()
+
+
+def test_a_frozen_store_shows_one_state_while_others_commit(store: Store) -> None:
+    add(store, article("a"))
+    with store.frozen():
+        in_another_thread(threading.Thread(target=add, args=(store, article("b"))))
+        assert (store.generation, store.counts()[0], store.vectors_since(0)[0]) == (1, 1, [1])
+        in_another_thread(threading.Thread(target=add, args=(store, article("c"))))
+        assert store.generation == 1
+    assert (store.generation, store.counts()[0]) == (3, 3)
+
+
+def test_readers_do_not_see_what_is_not_committed_and_do_not_wait(store: Store) -> None:
+    seen: list[int] = []
+    with store.change() as change:
+        put(change, article("a"))
+        in_another_thread(threading.Thread(target=lambda: seen.append(store.counts()[0])))
+    assert seen == [0]
+    assert store.counts()[0] == 1
+
+
+def test_a_second_writer_is_refused_by_name_after_a_while(
+    store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "PATIENCE", 0.05)
+    with closing(Store(path, encoder="one", dim=DIM)) as other, store.change() as change:
+        put(change, article("a"))
+        with pytest.raises(CorpusBusyError, match=r"quoteline\.db; try again"):
+            add(other, article("b"))
+    assert store.counts()[0] == 1
+
+
+def test_two_that_make_a_store_at_a_time_make_one(path: Path) -> None:
+    identities: list[str] = []
+    together = threading.Barrier(4)
+
+    def make() -> None:
+        together.wait()
+        with closing(Store(path, encoder="one", dim=DIM)) as made:
+            identities.append(made.identity)
+
+    threads = [threading.Thread(target=make) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(identities) == 4
+    assert len(set(identities)) == 1
+
+
+def test_threads_that_ended_leave_no_open_files(store: Store) -> None:
+    open_files = Path("/proc/self/fd")
+    if not open_files.exists():
+        pytest.skip("no /proc here")
+    store.counts()
+    before = len(list(open_files.iterdir()))
+    for _ in range(50):
+        in_another_thread(threading.Thread(target=store.counts))
+    assert len(list(open_files.iterdir())) < before + 20
+
+
+# What cannot be opened
+
+
+def test_another_encoder_is_refused_by_name(store: Store, path: Path) -> None:
+    store.check_encoder()
+    with (
+        closing(Store(path, encoder="two", dim=DIM)) as other,
+        pytest.raises(EncoderMismatchError, match="encoder one, not two.*QUOTELINE_MODEL"),
+    ):
+        other.check_encoder()
+
+
+def test_another_format_is_refused_by_name(store: Store, path: Path) -> None:
+    store.close()
+    tamper(path, "UPDATE facts SET value = '99' WHERE name = 'format'")
+    with pytest.raises(CorpusVersionError, match="format 99.*reads format 1"):
+        Store(path, encoder="one", dim=DIM)
+
+
+@pytest.mark.parametrize("content", [b"no database at all" * 100, b"SQLite format 3\0" + b"\xff" * 4096])
+def test_a_file_that_is_no_database_is_damage(path: Path, content: bytes) -> None:
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(CorpusDamagedError, match="restore a backup"):
+        Store(path, encoder="one", dim=DIM)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("folder", ["file", "file/below", "file/below/that"])
+def test_a_folder_that_cannot_be_made_is_refused_by_name(tmp_path: Path, folder: str) -> None:
+    # A file stops even root.
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(CorpusError, match=r"quoteline\.db cannot be"):
+        Store(tmp_path / folder / "quoteline.db", encoder="one", dim=DIM)
+
+
+def test_a_folder_in_the_databases_place_is_refused_by_name(path: Path) -> None:
+    path.mkdir(parents=True)
+    with pytest.raises(CorpusError, match=r"quoteline\.db cannot be opened"):
+        Store(path, encoder="one", dim=DIM)
+
+
+def test_a_store_can_be_closed_twice_and_read_afterwards(store: Store) -> None:
+    add(store, article("a"))
+    store.close()
+    store.close()
+    assert store.counts()[0] == 1
+
+
+# Damage
+
+
+def test_a_sound_store_has_no_findings(store: Store) -> None:
+    add(store, article("a"), article("b", body=Span(16, len(TEXT))))
+    assert store.check() == []
+
+
+def test_a_text_changed_behind_its_back_is_found(store: Store, path: Path) -> None:
+    add(store, article("a"), article("b"))
+    tamper(path, "UPDATE articles SET text = replace(text, 'denies', 'admits') WHERE id = 'a'")
+    [finding] = store.check()
+    assert finding == "article a: its text or metadata is not what was added"
+
+
+@pytest.mark.parametrize("column", ["title", "date", "source", "url", "author", "language"])
+def test_metadata_changed_behind_its_back_is_found(store: Store, path: Path, column: str) -> None:
+    add(store, article("a"))
+    tamper(path, f"UPDATE articles SET {column} = '2022-01-01' WHERE id = 'a'")  # noqa: S608 - a name from above
+    assert [finding for finding in store.check() if "article a" in finding]
+
+
+def spans(*pairs: tuple[int, int]) -> bytes:
+    return np.array(pairs, dtype=np.int32).tobytes()
+
+
+SENTENCES = tuple((span.start, span.end) for span in split_sentences(TEXT))
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        SENTENCES[:3] + ((SENTENCES[3][0], len(TEXT) + 1),),
+        SENTENCES[:3] + ((SENTENCES[3][0] - 3, SENTENCES[3][1]),),
+        SENTENCES[:3] + ((SENTENCES[3][0] + 1, SENTENCES[3][1]),),
+        SENTENCES[:3],
+        (),
+    ],
+    ids=["out of the text", "into another", "by one character", "one is missing", "all are missing"],
+)
+def test_a_sentence_that_was_moved_is_found(store: Store, path: Path, moved: tuple[tuple[int, int], ...]) -> None:
+    add(store, article("a"), article("b"))
+    tamper(path, "UPDATE articles SET sentences = ? WHERE id = 'a'", spans(*moved))
+    findings = store.check()
+    assert findings
+    assert all("article a" in finding for finding in findings)
+
+
+def test_a_passages_span_that_was_moved_is_found(store: Store, path: Path) -> None:
+    add(store, article("a"))
+    moved = spans(*SENTENCES[:3], (SENTENCES[3][0] + 1, SENTENCES[3][1]))
+    tamper(path, "UPDATE passages SET spans = ? WHERE key = 1", moved)
+    assert store.check() == ["article a: a passage holds other sentences than the article"]
+
+
+def test_a_sentence_without_a_passage_is_found(store: Store, path: Path) -> None:
+    with store.change() as change:
+        put(change, article("a"), (0, 2), (2, 4))
+    tamper(path, "DELETE FROM passages WHERE first = 2")
+    assert store.check() == ["article a: its passages do not hold all of its sentences"]
+
+
+def test_a_torn_page_is_found(store: Store, path: Path) -> None:
+    add(store, *(article(f"a{number}", TEXT * 20) for number in range(20)))
+    store.close()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 :] = b"\xaa" * (len(content) - len(content) // 2)
+    path.write_bytes(content)
+    assert store.check()
