@@ -21,14 +21,14 @@ from sklearn.metrics import roc_auc_score
 
 from bench.datasets import load_dataset
 from index.articles import Article
-from index.confidence import sentence_answers
+from index.confidence import inputs, sentence_answers
 from index.corpus import Corpus
 from index.encoding import DEFAULT_MODEL, Encoder, load_encoder
 from index.retrieval import Features, Retriever
 from service.settings import Settings
 
 SMALL_CORPORA = 80
-THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7)
+THRESHOLDS = (0.05, 0.1, 0.13, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7)
 # Weights of the kinds of questions in the fit: about as much of each as people might ask.
 WEIGHT = {"all": 0.35, "small": 1.0, "elsewhere": 1.0, "elsewhere, small": 1.0}
 
@@ -54,12 +54,12 @@ class Case:
 def main(folder: Path) -> None:
     """Print the fitted coefficients and the table, for them and for those in use."""
     cases = list(collect(folder, random.Random(7)))  # noqa: S311 - chooses questions, not secrets
-    inputs = np.array([_inputs(case.features) for case in cases])
+    rows = np.array([inputs(case.features) for case in cases])
     labels = np.array([case.answerable for case in cases])
     weights = np.array([WEIGHT[case.kind] for case in cases])
-    model = LogisticRegression(C=10.0, max_iter=1000).fit(inputs, labels, sample_weight=weights)
-    cosine, coverage, both = model.coef_[0]
-    print(f"fitted: cosine {cosine:.2f}, coverage {coverage:.2f}, both {both:.2f}, bias {model.intercept_[0]:.2f}")
+    model = LogisticRegression(C=10.0, max_iter=1000).fit(rows, labels, sample_weight=weights)
+    cosine, coverage = model.coef_[0]
+    print(f"fitted: cosine {cosine:.2f}, coverage {coverage:.2f}, bias {model.intercept_[0]:.2f}")
     print("in use:")
     report(cases, np.array([sentence_answers(case.features) for case in cases]))
 
@@ -105,11 +105,6 @@ def report(cases: Sequence[Case], scores: NDArray[np.float64]) -> None:
     grid = np.linspace(0.01, 0.9, 90)
     balanced = [(np.mean(scores[labels] >= one) + np.mean(scores[groups[2][1]] < one)) / 2 for one in grid]
     print(f"told apart best, by balanced accuracy {max(balanced):.3f}, at {grid[int(np.argmax(balanced))]:.2f}")
-
-
-def _inputs(features: Features) -> tuple[float, float, float]:
-    cosine = max(features.cosine, 0.0)
-    return cosine, features.coverage, cosine * features.coverage
 
 
 def _questions(path: Path) -> Iterator[Question]:

@@ -66,12 +66,7 @@ class Article:
     path: str | None = None
 
     def __post_init__(self) -> None:
-        if (
-            not self.id
-            or len(self.id) > 200
-            or not self.id.isprintable()
-            or self.id != self.id.strip()
-        ):
+        if not self.id or len(self.id) > 200 or not self.id.isprintable() or self.id != self.id.strip():
             raise ValueError(f"not an article id: {self.id[:200]!r}")
         if self.body.end > len(self.text):
             raise ValueError(f"the body of {self.id} leaves its text of {len(self.text)} characters")

@@ -130,6 +130,7 @@ class Corpus:
         try:
             for batch in _batches(articles):
                 with self._exclusive():
+                    self.store.check_encoder()
                     outcomes = self._add_batch(batch)
                 if self._is_far_behind():
                     self.refresh()
@@ -140,23 +141,26 @@ class Corpus:
     def remove(self, article_ids: Sequence[str]) -> None:
         """Remove articles, all of them or none. Raises ArticleNotFoundError."""
         with self._exclusive(), self.store.change() as change:
+            self.store.check_encoder()
             for article_id in dict.fromkeys(article_ids):
                 change.remove(article_id)
         self.refresh()
 
     def refresh(self) -> None:
         """Bring the snapshot to the store's generation; a change of another process is seen by this."""
-        with self._refreshing, self.store.frozen():
-            generation = self.store.generation
-            if generation == self._snapshot.generation:
+        with self._refreshing:
+            if self.store.generation == self._snapshot.generation:
                 return
-            try:
-                self.store.check_encoder()
-            except EncoderMismatchError as error:
-                self._refused = error
-                raise
-            lexical = self._catch_up_lexical(State(self.store.identity, generation))
-            self._snapshot = Snapshot(generation, lexical, self._catch_up_vectors())
+            # The lock before the store: nobody commits meanwhile, so that no index can be ahead of what is seen here.
+            with self._exclusive(), self.store.frozen():
+                try:
+                    self.store.check_encoder()
+                except EncoderMismatchError as error:
+                    self._refused = error
+                    raise
+                generation = self.store.generation
+                lexical = self._catch_up_lexical(State(self.store.identity, generation))
+                self._snapshot = Snapshot(generation, lexical, self._catch_up_vectors())
 
     def save(self) -> None:
         """Write the vectors to disk where what is there is older; the other files are always up to date."""
@@ -170,6 +174,7 @@ class Corpus:
     def rebuild(self) -> None:
         """Build what is derived again from the store."""
         with self._refreshing, self._exclusive(), self.store.frozen():
+            self.store.check_encoder()
             generation = self.store.generation
             LexicalIndex.erase(self._lexical_folder)
             self._lexical = LexicalIndex.open(self._lexical_folder)

@@ -518,7 +518,7 @@ def _gpu_is_there() -> bool:
 
 def _cut(tokens: list[Token], window: int) -> list[Token]:
     """Return the first tokens, or their offsets, with the closing special token kept, as truncation does."""
-    return tokens if len(tokens) <= window else [*tokens[: window - 1], tokens[-1]]
+    return tokens if len(tokens) <= window else tokens[: window - 1] + tokens[-1:]
 
 
 def _batches_by_length(lengths: Sequence[int]) -> Iterator[list[int]]:

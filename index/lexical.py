@@ -1,7 +1,10 @@
 """BM25 over passages, by their keys. The only file that knows tantivy."""
 
+import json
 import shutil
+import struct
 import unicodedata
+import zlib
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -16,6 +19,8 @@ from index.errors import CorpusBusyError, CorpusDamagedError
 _STATE = "state"
 _HEAP = 64 * 1024 * 1024
 _LONGEST_TERM = 64
+# The last four bytes of each of tantivy's files.
+_FOOTER = 1337
 
 
 def analyze(text: str) -> list[str]:
@@ -35,11 +40,12 @@ class LexicalIndex:
         """Open the index in `folder`, or make an empty one there. Raises CorpusDamagedError."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            _check_files(folder)
             index = tantivy.Index(_schema(), path=str(folder), reuse=True)
             index.register_tokenizer("quoteline", _analyzer())
             opened = cls(index)
             opened.state()
-        except Exception as error:  # tantivy raises ValueError, OSError and its own, all for files it cannot use
+        except Exception as error:  # tantivy and the check raise many kinds, all for files they cannot use
             raise CorpusDamagedError(
                 f"the lexical index in {folder} cannot be read; run `quoteline rebuild`"
             ) from error
@@ -135,6 +141,25 @@ class LexicalReader:
 
     def _term(self, term: str) -> tantivy.Query:
         return tantivy.Query.term_query(self._schema, "text", term, index_option="freq")
+
+
+def _check_files(folder: Path) -> None:
+    """Raise ValueError, or another error, where a file of the index is not what tantivy wrote.
+
+    tantivy puts a checksum at the end of each file but looks at it only on demand, and not from Python; reading on in
+    a damaged file ends the whole process.
+    """
+    if not (folder / "meta.json").exists():
+        return
+    for segment in json.loads((folder / "meta.json").read_bytes())["segments"]:
+        name, deletes = segment["segment_id"].replace("-", ""), segment["deletes"]
+        wanted = [f"{name}.{kind}" for kind in ("fast", "fieldnorm", "idx", "pos", "store", "term")]
+        for file in [*wanted, f"{name}.{deletes['opstamp']}.del"] if deletes else wanted:
+            content = (folder / file).read_bytes()
+            length, magic = struct.unpack("<II", content[-8:])
+            footer = json.loads(content[-8 - length : -8])
+            if magic != _FOOTER or zlib.crc32(memoryview(content)[: -8 - length]) != footer["crc"]:
+                raise ValueError(f"{file} is damaged")
 
 
 def _document(**values: str | int) -> tantivy.Document:

@@ -100,13 +100,7 @@ def _own_id(record: Mapping[object, object]) -> str | None:
         return None
     if isinstance(own, int) and not isinstance(own, bool):
         own = str(own)
-    if (
-        not isinstance(own, str)
-        or not own
-        or len(own) > 200
-        or not own.isprintable()
-        or own != own.strip()
-    ):
+    if not isinstance(own, str) or not own or len(own) > 200 or not own.isprintable() or own != own.strip():
         raise FormatError(
             "the record's id cannot be used; an id is a number or 1 to 200 printable characters without white space"
             " around them"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.articles import Passage, Sentence, Span
-from index.corpus import Corpus, Snapshot, term_hashes
+from index.corpus import Corpus, term_hashes
 from index.derived import Neighbour
 from index.encoding import Vectors
 from index.errors import FilterError, QuestionError
@@ -65,12 +65,16 @@ WEIGHTS: Mapping[str, float] = {
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A sentence that may answer. score: the weighted sum of its features; passage: the one that it was found in."""
+    """A sentence that may answer.
+
+    score: the weighted sum of its features. passage: the one that it was found in. terms: its terms' hashes.
+    """
 
     sentence: Sentence
     passage: Passage
     score: float
     features: Features
+    terms: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,8 @@ class Retriever:
     def retrieve(self, question: str, *, top_k: int, filters: Filters | None = None) -> Retrieved:
         """Return the best `top_k` sentences for `question`.
 
-        Raises QuestionError for a question without a letter or digit, or too long; FilterError for impossible filters.
+        Raises QuestionError for a question without a letter or digit, too long, or with half of a surrogate pair;
+        FilterError for impossible filters.
         """
         _check_question(question)
         filters = filters or Filters()
@@ -115,7 +120,7 @@ class Retriever:
         ranked = fuse(dense, lexical)[: self._depth]
         clock.lap("search")
         readings = self._corpus.store.readings(ranked)
-        candidates = _score(vector[0], asked, readings, lexical, snapshot)
+        candidates = _score(vector[0], asked, readings, lexical, snapshot.lexical, top_k)
         clock.lap("score")
         by_key = {passage.key: passage for passage in readings.passages}
         passages = tuple(by_key[key] for key in ranked if key in by_key)
@@ -140,10 +145,18 @@ def _terms(question: str) -> list[str]:
 
 
 def _score(
-    vector: Vectors, asked: Sequence[str], readings: Readings, lexical: Sequence[Neighbour], snapshot: Snapshot
+    vector: Vectors,
+    asked: Sequence[str],
+    readings: Readings,
+    lexical: Sequence[Neighbour],
+    reader: LexicalReader,
+    top_k: int,
 ) -> list[Candidate]:
+    """Return the best `top_k` of the sentences in `readings`."""
+    if not readings.passages:
+        return []  # all that was found was removed meanwhile
     owner = np.repeat(np.arange(len(readings.passages)), readings.counts)
-    bm25, pairs, coverage = _sentence_bm25(asked, readings, snapshot.lexical)
+    bm25, pairs, coverage = _sentence_bm25(asked, readings, reader)
     found = {neighbour.key: neighbour.score for neighbour in lexical}
     passage_bm25 = np.array([found.get(passage.key, 0.0) for passage in readings.passages], dtype=np.float32)
     columns = {
@@ -154,25 +167,34 @@ def _score(
         "passage_bm25": _by_best(passage_bm25)[owner],
     }
     scores = np.stack([weight * columns[name] for name, weight in WEIGHTS.items()]).sum(axis=0)
-    order = np.argsort(-scores, kind="stable").tolist()
     names = (*columns, "coverage")
-    rows = np.stack([*columns.values(), coverage], axis=1).tolist()
-    firsts = np.cumsum(readings.counts) - readings.counts
+    rows = np.stack([*columns.values(), coverage], axis=1)
+    ordinals = np.arange(len(owner)) - np.repeat(np.cumsum(readings.counts) - readings.counts, readings.counts)
+    ordinals += np.array([passage.first for passage in readings.passages])[owner]
+    ends = np.cumsum(readings.term_counts)
     candidates: dict[tuple[str, int], Candidate] = {}
-    for row in order:
-        passage = readings.passages[owner[row]]
-        ordinal = passage.first + row - int(firsts[owner[row]])
+    for row in _order(scores, [passage.article_id for passage in readings.passages], owner, ordinals):
+        passage, ordinal = readings.passages[owner[row]], int(ordinals[row])
         # Neighbouring passages share sentences: the better reading of one counts.
         if (passage.article_id, ordinal) not in candidates:
             sentence = Sentence(passage.article_id, ordinal, Span(*readings.spans[row].tolist()))
-            features = Features(**dict(zip(names, rows[row], strict=True)))
-            candidates[passage.article_id, ordinal] = Candidate(sentence, passage, float(scores[row]), features)
-    return sorted(candidates.values(), key=_rank)
+            features = Features(**dict(zip(names, rows[row].tolist(), strict=True)))
+            terms = frozenset(readings.terms[ends[row] - readings.term_counts[row] : ends[row]].tolist())
+            candidates[passage.article_id, ordinal] = Candidate(sentence, passage, float(scores[row]), features, terms)
+        if len(candidates) == top_k:
+            break
+    return list(candidates.values())
 
 
-def _rank(candidate: Candidate) -> tuple[float, str, int]:
+def _order(
+    scores: NDArray[np.float32], article_ids: Sequence[str], owner: NDArray[np.int64], ordinals: NDArray[np.int64]
+) -> list[int]:
+    """Return the rows by score, best first, ties by article and position."""
+    rank = {article_id: place for place, article_id in enumerate(sorted(set(article_ids)))}
+    articles = np.array([rank[article_id] for article_id in article_ids])[owner]
     # Scores that differ in the seventh digit differ by how the processor rounds; position decides then.
-    return -round(candidate.score, 6), candidate.sentence.article_id, candidate.sentence.ordinal
+    order: list[int] = np.lexsort((ordinals, articles, -scores.round(6))).tolist()
+    return order
 
 
 def _sentence_bm25(
@@ -184,26 +206,27 @@ def _sentence_bm25(
     """
     sentences = len(readings.term_counts)
     distinct = list(dict.fromkeys(asked))
-    idf = _idf(distinct, lexical)
-    lengths = readings.term_counts.astype(np.float32)
+    idf = dict(zip(distinct, _idf(distinct, lexical).tolist(), strict=True))
+    places = {
+        term: np.flatnonzero(readings.terms == term_hash)
+        for term, term_hash in zip(distinct, term_hashes(distinct), strict=True)
+    }
     owner = np.repeat(np.arange(sentences), readings.term_counts)
+    lengths = readings.term_counts.astype(np.float32)
     saturation = K1 * (1 - B + B * lengths / max(float(lengths.mean()), 1.0))
-    bm25 = np.zeros(sentences, dtype=np.float32)
-    held = np.zeros(sentences, dtype=np.float32)
-    number = {term: row for row, term in enumerate(distinct)}
-    hashes = term_hashes(distinct)
-    matches = {term: readings.terms == hashes[row] for term, row in number.items()}
-    for term, row in number.items():
-        counts = np.bincount(owner[matches[term]], minlength=sentences)
-        bm25 += idf[row] * counts * (K1 + 1) / (counts + saturation)
-        held += idf[row] * (counts > 0)
-    pairs = np.zeros(sentences, dtype=np.float32)
+
+    def weigh(found: NDArray[np.int64], weight: float) -> NDArray[np.float32]:
+        counts = np.bincount(owner[found], minlength=sentences)
+        return (weight * (K1 + 1) * counts / (counts + saturation)).astype(np.float32)
+
+    bm25, pairs, held = np.zeros((3, sentences), dtype=np.float32)
+    for term in distinct:
+        bm25 += weigh(places[term], idf[term])
+        held[np.unique(owner[places[term]])] += idf[term]
     for one, other in dict.fromkeys(pairwise(asked)):
-        together = matches[one][:-1] & matches[other][1:] & (owner[:-1] == owner[1:])
-        counts = np.bincount(owner[:-1][together], minlength=sentences)
-        weight = idf[number[one]] + idf[number[other]]
-        pairs += weight * counts * (K1 + 1) / (counts + saturation)
-    return bm25, pairs, held / max(float(idf.sum()), 1e-6)
+        found = np.intersect1d(places[one], places[other] - 1, assume_unique=True)
+        pairs += weigh(found[owner[found] == owner[found + 1]], idf[one] + idf[other])
+    return bm25, pairs, held / max(sum(idf.values()), 1e-6)
 
 
 def _idf(terms: Sequence[str], lexical: LexicalReader) -> NDArray[np.float32]:
@@ -225,6 +248,8 @@ def _check_question(question: str) -> None:
             f"the question has {len(question):,} characters, at most {LONGEST_QUESTION:,} are taken; "
             "ask one thing, and add long texts as articles"
         )
+    if any("\ud800" <= character <= "\udfff" for character in question):
+        raise QuestionError("the question holds half of a surrogate pair, which is no character; write it in UTF-8")
     if not any(character.isalnum() for character in question):
         raise QuestionError("the question holds no word; ask something like “Who denied it?”")
 

@@ -10,8 +10,8 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -183,7 +183,7 @@ class Store:
         self._encoder = encoder
         self._dim = dim
         self._local = threading.local()
-        self._connections: WeakSet[sqlite3.Connection] = WeakSet()
+        self._held: WeakSet[_Held] = WeakSet()
         with _translated(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             if not self._fact("format"):
@@ -193,9 +193,8 @@ class Store:
 
     def close(self) -> None:
         """Close every thread's connection."""
-        for connection in list(self._connections):
-            connection.close()
-        self._connections.clear()
+        for held in list(self._held):
+            held.connection.close()
         self._local = threading.local()
 
     def check_encoder(self) -> None:
@@ -226,6 +225,11 @@ class Store:
         if row is None:
             raise ArticleNotFoundError(f"there is no article {article_id!r}; `quoteline articles` lists them")
         return _record(row)
+
+    def records_of(self, article_ids: Iterable[str]) -> dict[str, Record]:
+        """Return the articles of these ids, by id; those that are not there are left out."""
+        query = "SELECT * FROM articles WHERE id IN (SELECT value FROM json_each(?))"
+        return {row["id"]: _record(row) for row in self._rows(query, (json.dumps(list(article_ids)),))}
 
     def records(self) -> Iterator[Record]:
         """Yield all articles with their sentences, by id."""
@@ -365,27 +369,24 @@ class Store:
     # How
 
     def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = sqlite3.connect(
-                self._path,
-                timeout=PATIENCE,
-                isolation_level=None,
-                check_same_thread=False,
-                cached_statements=64,
-                factory=_Connection,
+        held: _Held | None = getattr(self._local, "held", None)
+        if held is None:
+            held = _Held(
+                sqlite3.connect(
+                    self._path, timeout=PATIENCE, isolation_level=None, check_same_thread=False, cached_statements=64
+                )
             )
-            connection.row_factory = sqlite3.Row
+            held.connection.row_factory = sqlite3.Row
             # SQLite's own lower() knows ASCII only.
-            connection.create_function("casefold", 1, _casefold, deterministic=True)
-            _use_wal(connection)
+            held.connection.create_function("casefold", 1, _casefold, deterministic=True)
+            _use_wal(held.connection)
             # FULL: what was acknowledged survives a power cut, too.
-            connection.executescript(
+            held.connection.executescript(
                 "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA mmap_size=1073741824;"
             )
-            self._local.connection = connection
-            self._connections.add(connection)
-        return connection
+            self._local.held = held
+            self._held.add(held)
+        return held.connection
 
     def _rows(self, query: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
         with _translated(self._path):
@@ -499,12 +500,14 @@ class Change:
         )
 
 
-class _Connection(sqlite3.Connection):
-    """A thread's connection; it is closed when the thread has ended, and the server's threads come and go."""
+class _Held:
+    """A thread's connection; it is closed when the thread ends, because a server's threads come and go."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
 
     def __del__(self) -> None:
-        with suppress(sqlite3.ProgrammingError):  # one that could not be opened cannot be closed
-            self.close()
+        self.connection.close()
 
 
 def _casefold(value: str | None) -> str | None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -91,6 +92,7 @@ _TEXTS = (
     _FAMILY,
     "キーウで会談が行われた。",
     "A minister demanded that the flow of weapons stop, and he said so in a phone call that lasted for an hour.",
+    "👩\u200d👩\u200d👧",
 )
 
 
@@ -156,7 +158,7 @@ def _check_passages(encoder: Encoder) -> None:
 
 
 def _check_long_passage(encoder: Encoder) -> None:
-    """A passage may be longer than the window, where one sentence is: its last sentences still have a vector each."""
+    """Check a passage longer than the window, as one long sentence is: its last sentences still have a vector each."""
     texts = [f"Weapons number {number} went to the front." for number in range(encoder.window)]
     context = _context("A long list", texts)
     [encoded] = encoder.encode_passages([context])
@@ -290,7 +292,8 @@ def _check_ties(make: Callable[[int], VectorIndex]) -> None:
 
 def _check_refusals(make: Callable[[int], VectorIndex]) -> None:
     index = make(_DIM).changed(add=_random(3), keys=[0, 1, 2], remove=[])
-    for wrong in (_random(2, dim=_DIM + 1), _random(2, dim=_DIM - 1), _random(1)[0], _random(2).astype(np.float64)):
+    doubles: Any = _random(2).astype(np.float64)
+    for wrong in (_random(2, dim=_DIM + 1), _random(2, dim=_DIM - 1), _random(1)[0], doubles):
         what = f"vectors of shape {wrong.shape} and {wrong.dtype}"
         with _raising(DimensionError, f"searching for {what}"):
             index.search(wrong, 1)
@@ -343,7 +346,8 @@ def _check_saving(make: Callable[[int], VectorIndex]) -> None:
 
 def _random(rows: int, *, dim: int = _DIM, seed: int = 0) -> Vectors:
     vectors = np.random.default_rng(seed).standard_normal((rows, dim)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit
 
 
 @contextmanager

@@ -76,6 +76,8 @@ class VectorIndex:
             selector = faiss.IDSelectorBatch(np.asarray(among, dtype=np.int64))
             chosen = faiss.SearchParameters()
             chosen.sel = selector
+        # One thread for one search: many are asked at once, and OpenMP's threads wait by spinning.
+        faiss.omp_set_num_threads(1)
         count = k
         while True:
             count = min(count + 1, len(self))

@@ -9,7 +9,6 @@ from typing import Literal
 from index.confidence import ANSWERED, PERHAPS, any_answers, sentence_answers
 from index.corpus import Corpus
 from index.errors import FilterError
-from index.lexical import analyze
 from index.retrieval import Candidate, Retrieved, Retriever
 from index.store import Filters, Record
 from service.links import article_link, utf16_offset
@@ -115,17 +114,14 @@ class Answerer:
         return "answered" if probability >= self._answered else "perhaps"
 
     def _cite(self, candidates: Sequence[Candidate], top_k: int, base_url: str) -> Iterator[Citation]:
-        records: dict[str, Record] = {}
-        told: dict[str, list[frozenset[str]]] = {}
+        records = self._corpus.store.records_of({candidate.sentence.article_id for candidate in candidates})
+        told: dict[str, list[frozenset[int]]] = {}
         n = 0
         for candidate in candidates:
             article_id = candidate.sentence.article_id
-            if article_id not in records:
-                records[article_id] = self._corpus.store.record(article_id)
-            terms = frozenset(analyze(candidate.sentence.span.of(records[article_id].article.text)))
-            if any(_say_the_same(terms, other) for other in told.setdefault(article_id, [])):
+            if any(_say_the_same(candidate.terms, other) for other in told.setdefault(article_id, [])):
                 continue
-            told[article_id].append(terms)
+            told[article_id].append(candidate.terms)
             n += 1
             yield _citation(n, candidate, records[article_id], base_url)
             if n == top_k:
@@ -162,7 +158,7 @@ def _neighbour(record: Record, ordinal: int) -> str | None:
     return record.sentences[ordinal].of(record.article.text) if inside else None
 
 
-def _say_the_same(one: frozenset[str], other: frozenset[str]) -> bool:
+def _say_the_same(one: frozenset[int], other: frozenset[int]) -> bool:
     return len(one & other) >= SAME * len(one | other)
 
 

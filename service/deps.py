@@ -1,4 +1,7 @@
-"""What routes are given: the corpus and the answerer of this process."""
+"""What routes are given: the corpus and the answerer of this process.
+
+All are coroutines, though none waits: FastAPI sends each plain function to a thread of its own.
+"""
 
 from typing import Annotated
 
@@ -9,22 +12,22 @@ from service.answering import Answerer
 from service.settings import Settings
 
 
-def _settings(request: Request) -> Settings:
+async def _settings(request: Request) -> Settings:
     settings: Settings = request.app.state.settings
     return settings
 
 
-def _corpus(request: Request) -> Corpus:
+async def _corpus(request: Request) -> Corpus:
     corpus: Corpus = request.app.state.corpus
     return corpus
 
 
-def _answerer(request: Request) -> Answerer:
+async def _answerer(request: Request) -> Answerer:
     answerer: Answerer = request.app.state.answerer
     return answerer
 
 
-def _base_url(request: Request) -> str:
+async def _base_url(request: Request) -> str:
     settings: Settings = request.app.state.settings
     return (settings.public_url or str(request.base_url)).rstrip("/")
 

@@ -1,7 +1,6 @@
 """Links that open an article at a sentence."""
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from urllib.parse import quote
 
 from index.articles import Article, Span
@@ -12,8 +11,6 @@ LONGEST_WHOLE = 200
 EDGE_WORDS = 6
 # How many neighbouring words may be taken in to tell a sentence from others of the same words.
 MOST_CONTEXT = 24
-# Where those words are looked for, in code points on either side.
-REACH = 1000
 
 
 def article_link(article: Article, span: Span, base_url: str) -> str:
@@ -27,13 +24,18 @@ def text_fragment(text: str, span: Span) -> str:
 
     A browser marks the first place that matches; words from around the sentence are added until that is this one.
     """
-    before = text[max(span.start - REACH, 0) : span.start].split()
-    after = text[span.end : span.end + REACH].split()
-    start, end = _edges(span.of(text))
-    for prefix, suffix in _contexts(before, after):
-        if _first_match(text, prefix, start, end, suffix) == span.start:
-            return _directive(prefix, start, end, suffix)
-    return _directive("", start, end, "")
+    # As browsers compare: one space for all white space, and the case of letters does not count.
+    plain = " ".join(text.split())
+    sentence = " ".join(span.of(text).split())
+    begin = len(" ".join(text[: span.start].split()))
+    begin += plain.startswith(" ", begin)
+    end = begin + len(sentence)
+    lowered = plain.lower() if len(plain.lower()) == len(plain) else plain
+    for left, right in _widening(plain, begin, end):
+        if lowered.find(lowered[left:right]) == left:
+            first, last = _edges(lowered, sentence, begin)
+            return _directive(plain[left:begin], first, last, plain[end:right])
+    return _directive("", sentence, "", "")
 
 
 def utf16_offset(text: str, offset: int) -> int:
@@ -41,35 +43,25 @@ def utf16_offset(text: str, offset: int) -> int:
     return len(text[:offset].encode("utf-16-le", "surrogatepass")) // 2
 
 
-def _edges(sentence: str) -> tuple[str, str]:
-    """Return the sentence itself, or its first and last words where it is long."""
-    words = sentence.split()
-    if len(sentence) <= LONGEST_WHOLE or len(words) < 3 * EDGE_WORDS:
+def _widening(plain: str, begin: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield the sentence's place in `plain`, then ever wider ones: a word more before it, then one more behind, too."""
+    left, right = begin, end
+    yield left, right
+    for _ in range(MOST_CONTEXT):
+        left = plain.rfind(" ", 0, max(left - 1, 0)) + 1
+        yield left, right
+        right = plain.find(" ", right + 1) if plain.find(" ", right + 1) >= 0 else len(plain)
+        yield left, right
+
+
+def _edges(lowered: str, sentence: str, begin: int) -> tuple[str, str]:
+    """Return the sentence itself, or its first and last words where it is long and they stand for all of it."""
+    words = sentence.split(" ")
+    first, last = " ".join(words[:EDGE_WORDS]), " ".join(words[-EDGE_WORDS:])
+    found = lowered.find(last.lower(), begin + len(first))
+    if len(sentence) <= LONGEST_WHOLE or len(words) < 3 * EDGE_WORDS or found != begin + len(sentence) - len(last):
         return sentence, ""
-    return " ".join(words[:EDGE_WORDS]), " ".join(words[-EDGE_WORDS:])
-
-
-def _contexts(before: Sequence[str], after: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield ever more of the words around the sentence as prefix and suffix, none at first."""
-    yield "", ""
-    for count in range(1, MOST_CONTEXT + 1):
-        prefix, suffix = " ".join(before[-count:]), " ".join(after[:count])
-        yield prefix, ""
-        yield prefix, suffix
-
-
-def _first_match(text: str, prefix: str, start: str, end: str, suffix: str) -> int:
-    """Return where a browser would first match, or -1; letter case and the kind of white space do not count."""
-    parts = [_pattern(prefix), f"(?P<start>{_pattern(start)})"]
-    if end:
-        parts.append(f".*?{_pattern(end)}")
-    parts.append(_pattern(suffix))
-    match = re.search(r"\s*".join(part for part in parts if part), text, re.IGNORECASE | re.DOTALL)
-    return match.start("start") if match else -1
-
-
-def _pattern(words: str) -> str:
-    return r"\s+".join(re.escape(word) for word in words.split())
+    return first, last
 
 
 def _directive(prefix: str, start: str, end: str, suffix: str) -> str:

@@ -2,7 +2,6 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +38,15 @@ def test_texts_that_share_words_are_close_to_the_hashing_encoder() -> None:
     one, other, same = HashingEncoder().encode_questions(["Iran sent drones", "an omelette", "drone, sent (iran)!"])
     assert one @ same == pytest.approx(1)
     assert abs(float(one @ other)) < 0.2
+
+
+def test_the_hashing_encoder_reads_no_further_than_its_window() -> None:
+    words = [f"word{number}" for number in range(18)]
+    read, cut, other = HashingEncoder(window=20).encode_questions(
+        [" ".join(words), " ".join([*words, "more"]), " ".join([*words[:-1], "more"])]
+    )
+    assert np.array_equal(read, cut)
+    assert not np.array_equal(read, other)
 
 
 class Reversed(HashingEncoder):
@@ -101,9 +109,7 @@ def test_the_two_runtimes_agree(real_encoder: Encoder, torch_encoder: TorchEncod
     ours, theirs = real_encoder.encode_questions(questions), torch_encoder.encode_questions(questions)
     assert (ours * theirs).sum(axis=1).min() > 0.999
     contexts = contexts_of(seeds)
-    for one, other in zip(
-        real_encoder.encode_passages(contexts), torch_encoder.encode_passages(contexts), strict=True
-    ):
+    for one, other in zip(real_encoder.encode_passages(contexts), torch_encoder.encode_passages(contexts), strict=True):
         assert one.vector @ other.vector > 0.999
         assert (one.sentences * other.sentences).sum(axis=1).min() > 0.999
 
@@ -256,7 +262,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words.pre_tokenizer = BertPreTokenizer()
     words.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
     folder = tmp_path_factory.mktemp("tiny")
-    PreTrainedTokenizerFast(
+    PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=words,
         pad_token="[PAD]",  # noqa: S106
         unk_token="[UNK]",  # noqa: S106
@@ -291,8 +297,8 @@ def tiny_models(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def tiny_encoders(tiny: Path, tiny_models: Path) -> Iterator[tuple[Encoder, Encoder]]:
-    yield load_encoder(str(tiny), tiny_models), TorchEncoder(str(tiny), device="cpu")
+def tiny_encoders(tiny: Path, tiny_models: Path) -> tuple[Encoder, Encoder]:
+    return load_encoder(str(tiny), tiny_models), TorchEncoder(str(tiny), device="cpu")
 
 
 @model
@@ -302,7 +308,10 @@ def test_a_model_without_mean_pooling_agrees_in_both_runtimes(tiny_encoders: tup
     assert (ours.name, ours.dim, ours.window) == (theirs.name, 32, 64)
     texts = ["Iran denies sending drones.", "it", "the weapons went to the front", "weapons " * 200]
     assert (ours.encode_questions(texts) * theirs.encode_questions(texts)).sum(axis=1).min() > 0.999
-    contexts = [Context("Weapons", "Iran denies it. The drones went.", (Span(0, 15), Span(16, 32))), Context("", "x", ())]
+    contexts = [
+        Context("Weapons", "Iran denies it. The drones went.", (Span(0, 15), Span(16, 32))),
+        Context("", "x", ()),
+    ]
     for one, other in zip(ours.encode_passages(contexts), theirs.encode_passages(contexts), strict=True):
         assert one.vector @ other.vector > 0.999
         assert one.sentences.shape == other.sentences.shape

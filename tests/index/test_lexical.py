@@ -14,7 +14,7 @@ from index.errors import CorpusBusyError, CorpusDamagedError
 from index.lexical import LexicalIndex, LexicalReader, analyze
 
 STATE = State("a store", 1)
-WORDS = "drone weapon minister call iran russia deny send friday attack city energy plant water bridge march".split()
+WORDS = ["drone", "weapon", "minister", "call", "iran", "russia", "deny", "send", "friday", "attack", "city", "water"]
 
 
 def filled(folder: Path, texts: Mapping[int, str]) -> LexicalReader:
@@ -82,11 +82,11 @@ def naive_bm25(texts: Mapping[int, str], terms: list[str]) -> dict[int, float]:
 
 
 def test_scores_are_bm25(tmp_path: Path) -> None:
-    draw = random.Random(1)
+    draw = random.Random(1)  # noqa: S311 - the same texts in every run
     # At most 20 words: tantivy stores longer lengths rounded.
     texts = {key: " ".join(draw.choices(WORDS, k=draw.randint(3, 20))) for key in range(60)}
     reader = filled(tmp_path, texts)
-    for question in ("iran drone", "weapon weapon minister call", "bridge march water energy"):
+    for question in ("iran drone", "weapon weapon minister call", "city attack water friday"):
         wanted = naive_bm25(texts, analyze(question))
         scores = {neighbour.key: neighbour.score for neighbour in reader.search(analyze(question), 60)}
         assert scores == pytest.approx(wanted, rel=1e-4)
@@ -186,9 +186,7 @@ def test_frequencies_and_keys_are_those_of_what_is_held(
         removed = draw.sample(sorted(held), k=len(held) // 2)
         new = {key + place: text for place, text in enumerate(texts)}
         key += len(texts)
-        index.change(
-            add=[(k, " ".join(text)) for k, text in new.items()], remove=removed, state=State("a", generation)
-        )
+        index.change(add=[(k, " ".join(text)) for k, text in new.items()], remove=removed, state=State("a", generation))
         held = {k: text for k, text in {**held, **new}.items() if k not in removed}
     reader = index.reader()
     assert reader.keys() == sorted(held)

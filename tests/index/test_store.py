@@ -125,7 +125,7 @@ def test_readings_come_back_in_columns_by_key_without_those_that_are_gone(store:
     assert np.array_equal(found.spans, np.concatenate([one.spans for one in wanted]))
     assert np.array_equal(found.terms, np.concatenate([one.terms for one in wanted]))
     assert found.term_counts.tolist() == [2] * 5
-    assert (found.vectors.dtype, found.sentence_vectors.dtype) == (np.float32, np.float32)
+    assert str(found.vectors.dtype) == str(found.sentence_vectors.dtype) == "float32"
 
 
 def test_no_readings_have_the_shape_of_none(store: Store) -> None:
@@ -145,7 +145,7 @@ def test_summaries_go_by_id_and_in_pages(store: Store) -> None:
 
 
 def test_what_is_not_there_is_refused_by_name(store: Store) -> None:
-    with pytest.raises(ArticleNotFoundError, match="'a'.*quoteline articles"):
+    with pytest.raises(ArticleNotFoundError, match=r"'a'.*quoteline articles"):
         store.record("a")
     with pytest.raises(ArticleNotFoundError), store.change() as change:
         change.remove("a")
@@ -207,14 +207,19 @@ def test_filters_admit_the_articles_that_meet_all_of_them(dated: Store, filters:
 # One change, one transaction
 
 
-def test_a_change_that_raises_midway_leaves_nothing(store: Store, path: Path) -> None:
-    add(store, article("a"))
-    before = (store.counts(), store.generation, store.vectors_since(0)[0])
-    with pytest.raises(RuntimeError, match="midway"), store.change() as change:
+def break_midway(store: Store) -> None:
+    with store.change() as change:
         put(change, article("b"))
         change.remove("a")
         change.set_encoder("two")
         raise RuntimeError("midway")
+
+
+def test_a_change_that_raises_midway_leaves_nothing(store: Store, path: Path) -> None:
+    add(store, article("a"))
+    before = (store.counts(), store.generation, store.vectors_since(0)[0])
+    with pytest.raises(RuntimeError, match="midway"):
+        break_midway(store)
     assert (store.counts(), store.generation, store.vectors_since(0)[0]) == before
     store.check_encoder()
     with closing(Store(path, encoder="one", dim=DIM)) as again:
@@ -262,8 +267,6 @@ def test_replaced_passages_leave_the_article_alone(store: Store) -> None:
         change.replace_passages("a", readings(article("a"), (0, 2), (2, 4)))
     assert store.record("a") == before
     assert [(one.first, one.last) for one in store.readings(store.vectors_since(0)[0]).passages] == [(0, 2), (2, 4)]
-
-
 
 
 # Several threads, several processes
@@ -341,7 +344,7 @@ def test_another_encoder_is_refused_by_name(store: Store, path: Path) -> None:
     store.check_encoder()
     with (
         closing(Store(path, encoder="two", dim=DIM)) as other,
-        pytest.raises(EncoderMismatchError, match="encoder one, not two.*QUOTELINE_MODEL"),
+        pytest.raises(EncoderMismatchError, match=r"encoder one, not two.*QUOTELINE_MODEL"),
     ):
         other.check_encoder()
 
@@ -349,7 +352,7 @@ def test_another_encoder_is_refused_by_name(store: Store, path: Path) -> None:
 def test_another_format_is_refused_by_name(store: Store, path: Path) -> None:
     store.close()
     tamper(path, "UPDATE facts SET value = '99' WHERE name = 'format'")
-    with pytest.raises(CorpusVersionError, match="format 99.*reads format 1"):
+    with pytest.raises(CorpusVersionError, match=r"format 99.*reads format 1"):
         Store(path, encoder="one", dim=DIM)
 
 
@@ -415,9 +418,9 @@ SENTENCES = tuple((span.start, span.end) for span in split_sentences(TEXT))
 @pytest.mark.parametrize(
     "moved",
     [
-        SENTENCES[:3] + ((SENTENCES[3][0], len(TEXT) + 1),),
-        SENTENCES[:3] + ((SENTENCES[3][0] - 3, SENTENCES[3][1]),),
-        SENTENCES[:3] + ((SENTENCES[3][0] + 1, SENTENCES[3][1]),),
+        (*SENTENCES[:3], (SENTENCES[3][0], len(TEXT) + 1)),
+        (*SENTENCES[:3], (SENTENCES[3][0] - 3, SENTENCES[3][1])),
+        (*SENTENCES[:3], (SENTENCES[3][0] + 1, SENTENCES[3][1])),
         SENTENCES[:3],
         (),
     ],

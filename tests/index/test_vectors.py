@@ -17,7 +17,8 @@ STATE = State("a store", 3)
 
 def unit(rows: int, dim: int = 8, seed: int = 0) -> Vectors:
     vectors = np.random.default_rng(seed).standard_normal((rows, dim)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return scaled
 
 
 def test_the_index_keeps_its_contract() -> None:
@@ -30,9 +31,7 @@ def test_the_index_keeps_its_contract() -> None:
     k=st.integers(1, 50),
     repeated=st.integers(1, 6),
 )
-def test_after_any_changes_it_finds_what_numpy_finds(
-    steps: list[tuple[int, set[int]]], k: int, repeated: int
-) -> None:
+def test_after_any_changes_it_finds_what_numpy_finds(steps: list[tuple[int, set[int]]], k: int, repeated: int) -> None:
     # Few distinct vectors, so that there are ties to break.
     pool = unit(repeated)
     index, held, following = VectorIndex(8), dict[int, Vectors](), 0

