@@ -11,8 +11,9 @@ import re
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
@@ -39,6 +40,9 @@ DEFAULT_SHA256 = {
 
 # Neighbours in length share a batch, so that little of it is padding. 16 was as fast as 64 and keeps memory small.
 BATCH = 16
+# A question is encoded alone. For a new length OpenVINO prepares itself anew, which takes as long as the encoding; so
+# questions are padded to one of these widths in tokens, each with a compiled model of its own (20 MB).
+QUESTION_WIDTHS = (16, 32)
 # A tokenizer may know no limit of its own; attention grows with the square of the length.
 LONGEST_WINDOW = 512
 
@@ -145,8 +149,8 @@ class OpenVinoEncoder:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        self._model = _compile(folder / "model.xml")
-        self._local = threading.local()
+        self._any = _Compiled(folder / "model.xml")
+        self._folder = folder
 
     @property
     def name(self) -> str:
@@ -163,8 +167,19 @@ class OpenVinoEncoder:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(encoding.ids) for encoding in self._tokenizer.encode_batch_fast(list(texts))]
 
+    @cached_property
+    def _single(self) -> "Mapping[int, _Compiled]":
+        """The model for one text of at most so many tokens; a process that only adds has no need of it."""
+        return {width: _Compiled(self._folder / "model.xml", shape=(1, width)) for width in QUESTION_WIDTHS}
+
     def encode_questions(self, texts: Sequence[str]) -> Vectors:
-        return self._encode([self._manifest.question_prompt + text for text in texts])
+        texts = [self._manifest.question_prompt + text for text in texts]
+        if len(texts) == 1:
+            [encoding] = self._tokenizer.encode_batch_fast(texts)
+            fitting = [width for width in QUESTION_WIDTHS if len(encoding.ids) <= width]
+            if fitting:
+                return self._infer(self._single[fitting[0]], [encoding.ids], fitting[0])[0]
+        return self._encode(texts)
 
     def encode_passages(self, passages: Sequence[Context]) -> list[Encoded]:
         if not self._manifest.late:
@@ -175,7 +190,8 @@ class OpenVinoEncoder:
         )
         encoded: dict[int, Encoded] = {}
         for rows in _batches_by_length([len(encoding.ids) for encoding in tokens]):
-            vectors, token_vectors = self._infer([_cut(tokens[row].ids, self.window) for row in rows])
+            batch = [_cut(tokens[row].ids, self.window) for row in rows]
+            vectors, token_vectors = self._infer(self._any, batch, max(map(len, batch)))
             for place, row in enumerate(rows):
                 offsets = np.array(_cut(tokens[row].offsets, self.window), dtype=np.int64) - len(heads[row])
                 sentences = _mean_by_span(token_vectors[place], offsets, passages[row].spans, vectors[place])
@@ -186,26 +202,43 @@ class OpenVinoEncoder:
         tokens = [_cut(encoding.ids, self.window) for encoding in self._tokenizer.encode_batch_fast(list(texts))]
         vectors = np.empty((len(texts), self.dim), dtype=np.float32)
         for rows in _batches_by_length([len(ids) for ids in tokens]):
-            vectors[rows] = self._infer([tokens[row] for row in rows])[0]
+            batch = [tokens[row] for row in rows]
+            vectors[rows] = self._infer(self._any, batch, max(map(len, batch)))[0]
         return vectors
 
-    def _infer(self, batch: Sequence[Sequence[int]]) -> tuple[Vectors, Vectors]:
-        """Return vectors, shape (texts, dim), and those of the tokens, shape (texts, longest text, dim)."""
-        width = max(len(ids) for ids in batch)
+    def _infer(self, model: "_Compiled", batch: Sequence[Sequence[int]], width: int) -> tuple[Vectors, Vectors]:
+        """Return vectors, shape (texts, dim), and those of the tokens, shape (texts, width, dim)."""
         ids = np.zeros((len(batch), width), dtype=np.int64)
         mask = np.zeros((len(batch), width), dtype=np.int64)
         for row, tokens in enumerate(batch):
             ids[row, : len(tokens)] = tokens
             mask[row, : len(tokens)] = 1
-        request = self._request()
-        request.infer([ids, mask])
-        # The vectors are copied: the tensor is overwritten by this thread's next call. The tokens' are used before it.
-        return np.array(request.get_output_tensor(0).data, dtype=np.float32), request.get_output_tensor(1).data
+        return model(ids, mask)
 
-    def _request(self) -> Any:  # noqa: ANN401 - OpenVINO's type, and only this file knows OpenVINO
+
+class _Compiled:
+    """The model, ready to run; for any shape of input, or, which is faster for a few tokens, for one. Thread-safe."""
+
+    def __init__(self, path: Path, *, shape: tuple[int, int] | None = None) -> None:
+        # Imported here because it takes a third of a second; its telemetry must be off before that.
+        os.environ["OPENVINO_TELEMETRY_OPTOUT"] = "1"
+        import openvino
+
+        core = openvino.Core()
+        model = core.read_model(path)
+        if shape:
+            model.reshape({port: list(shape) for port in model.inputs})
+        # In the processor's best precision: bf16 where it has that, at a cosine of 0.9999 to fp32.
+        self._compiled = core.compile_model(model, "CPU", {"PERFORMANCE_HINT": "LATENCY"})
+        self._local = threading.local()
+
+    def __call__(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> tuple[Vectors, Vectors]:
+        """Return the texts' vectors and their tokens'; the latter are overwritten by this thread's next call."""
         if not hasattr(self._local, "request"):
-            self._local.request = self._model.create_infer_request()
-        return self._local.request
+            self._local.request = self._compiled.create_infer_request()
+        request = self._local.request
+        request.infer([ids, mask], share_inputs=True)
+        return np.array(request.get_output_tensor(0).data, dtype=np.float32), request.get_output_tensor(1).data
 
 
 class TorchEncoder:
@@ -334,16 +367,6 @@ def _read_manifest(folder: Path) -> Manifest:
         return Manifest(**json.loads((folder / "encoder.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise WeightsError(f"{folder}/encoder.json cannot be read; remove {folder} and it is prepared again") from error
-
-
-def _compile(path: Path) -> Any:  # noqa: ANN401 - OpenVINO's type
-    # Imported here because it takes a third of a second; its telemetry must be off before that.
-    os.environ["OPENVINO_TELEMETRY_OPTOUT"] = "1"
-    import openvino
-
-    core = openvino.Core()
-    # In the processor's best precision: bf16 where it has that, at a cosine of 0.9999 to fp32.
-    return core.compile_model(core.read_model(path), "CPU", {"PERFORMANCE_HINT": "LATENCY"})
 
 
 def _convert(model: "SentenceTransformer", folder: Path) -> None:
