@@ -28,7 +28,7 @@ from index.retrieval import Features, Retriever
 from service.settings import Settings
 
 SMALL_CORPORA = 80
-THRESHOLDS = (0.05, 0.1, 0.13, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7)
+THRESHOLDS = (0.05, 0.1, 0.12, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 # Weights of the kinds of questions in the fit: about as much of each as people might ask.
 WEIGHT = {"all": 0.35, "small": 1.0, "elsewhere": 1.0, "elsewhere, small": 1.0}
 

@@ -22,7 +22,10 @@ from index.splitting import group_sentences, split_sentences
 from index.store import Known, Reading, Store
 from index.vectors import VectorIndex
 
-# Passages of one article share a sentence, so that no answer is torn from what leads to it.
+# Tokens of a passage, title included, where the encoder's window allows as many. Shorter passages rank sentences better
+# than those that fill a window of 256 (docs/decisions/0004): the default encoder was trained on 128.
+PASSAGE = 128
+# Neighbouring passages share a sentence, so that no answer is torn from what leads to it.
 OVERLAP = 1
 # Articles that are encoded together and committed in one transaction; a batch ends with whichever comes first.
 BATCH_ARTICLES = 64
@@ -256,10 +259,9 @@ class Corpus:
     def _group(self, article: Article, sentences: Sequence[Span]) -> list[tuple[int, int]]:
         texts = [_short_title(article), *(span.of(article.text) for span in sentences)]
         title, *lengths = self.encoder.count_tokens(texts)
+        window = min(self.encoder.window, PASSAGE)
         # The special tokens of each sentence, counted with it, are room to spare for how its neighbours join.
-        return group_sentences(
-            lengths, window=max(self.encoder.window - title, self.encoder.window // 2), overlap=OVERLAP
-        )
+        return group_sentences(lengths, window=max(window - title, window // 2), overlap=OVERLAP)
 
     def _commit(self, prepared: Sequence[_Prepared]) -> None:
         readings = self._encode(prepared)

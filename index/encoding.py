@@ -13,7 +13,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
@@ -149,7 +149,6 @@ class OpenVinoEncoder:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        self._any = _Compiled(folder / "model.xml")
         self._folder = folder
 
     @property
@@ -167,9 +166,16 @@ class OpenVinoEncoder:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(encoding.ids) for encoding in self._tokenizer.encode_batch_fast(list(texts))]
 
+    # A process that only asks needs the latter of these two, one that only adds the former.
+
+    @cached_property
+    def _any(self) -> "_Compiled":
+        """The model for any number of texts of any length."""
+        return _Compiled(self._folder / "model.xml")
+
     @cached_property
     def _single(self) -> "Mapping[int, _Compiled]":
-        """The model for one text of at most so many tokens; a process that only adds has no need of it."""
+        """The model for one text of at most so many tokens."""
         return {width: _Compiled(self._folder / "model.xml", shape=(1, width)) for width in QUESTION_WIDTHS}
 
     def encode_questions(self, texts: Sequence[str]) -> Vectors:
@@ -220,11 +226,7 @@ class _Compiled:
     """The model, ready to run; for any shape of input, or, which is faster for a few tokens, for one. Thread-safe."""
 
     def __init__(self, path: Path, *, shape: tuple[int, int] | None = None) -> None:
-        # Imported here because it takes a third of a second; its telemetry must be off before that.
-        os.environ["OPENVINO_TELEMETRY_OPTOUT"] = "1"
-        import openvino
-
-        core = openvino.Core()
+        core = _core()
         model = core.read_model(path)
         if shape:
             model.reshape({port: list(shape) for port in model.inputs})
@@ -239,6 +241,16 @@ class _Compiled:
         request = self._local.request
         request.infer([ids, mask], share_inputs=True)
         return np.array(request.get_output_tensor(0).data, dtype=np.float32), request.get_output_tensor(1).data
+
+
+@cache
+def _core() -> Any:  # noqa: ANN401 - OpenVINO's type, and only this file knows OpenVINO
+    """Return the one OpenVINO runtime of this process; each has threads of its own."""
+    # Imported here because it takes a third of a second; its telemetry must be off before that.
+    os.environ["OPENVINO_TELEMETRY_OPTOUT"] = "1"
+    import openvino
+
+    return openvino.Core()
 
 
 class TorchEncoder:

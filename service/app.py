@@ -33,7 +33,7 @@ def create_app(settings: Settings, *, encoder: Encoder | None = None) -> FastAPI
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         corpus = Corpus(settings.corpus_folder, encoder or load_encoder(settings.model, settings.models_folder))
         answerer = Answerer(corpus, answered=settings.answered, perhaps=settings.perhaps)
-        # The first question would otherwise pay for what the libraries put off.
+        # The first question would otherwise pay for what the libraries put off until then.
         answerer.ask("Is anybody there?")
         app.state.settings, app.state.corpus, app.state.answerer = settings, corpus, answerer
         stop = threading.Event()
