@@ -17,9 +17,8 @@ from scipy.optimize import minimize
 
 from bench.datasets import Dataset, load_dataset
 from bench.metrics import Place, hit_rate, matches, mean_reciprocal_rank
-from bench.quality import index_articles
 from index.corpus import Corpus
-from index.encoding import DEFAULT_MODEL, load_encoder
+from index.encoding import DEFAULT_MODEL, Encoder, load_encoder
 from index.retrieval import WEIGHTS, Retriever
 from service.settings import Settings
 
@@ -43,25 +42,24 @@ class Case:
 def main(folder: Path) -> None:
     """Print today's weights and fitted ones, and what both reach."""
     dataset = load_dataset(folder)
-    cases = collect(dataset)
+    cases = collect(dataset, load_encoder(DEFAULT_MODEL, Settings().models_folder))
     today = np.array(list(WEIGHTS.values()))
     print(f"{len(cases)} questions of {dataset.name}\nhit@1  hit@5  hit@10 MRR@10")
     print(reached(cases, [today] * FOLDS), "today's weights")
-    by_fold = [fit([case for case in cases if case.fold != fold]) for fold in range(FOLDS)]
-    print(reached(cases, by_fold), "fitted, each question by weights that did not see its article")
+    print(reached(cases, fit_by_fold(cases)), "fitted, each question by weights that did not see its article")
     fitted = fit(cases)
     for name, weight, before in zip(WEIGHTS, fitted / fitted[0], today, strict=True):
         print(f"{name:16}{weight:6.2f}  (today {before:.2f})")
 
 
-def collect(dataset: Dataset) -> list[Case]:
+def collect(dataset: Dataset, encoder: Encoder) -> list[Case]:
     """Ask all questions of an index of all articles, and keep every candidate's features."""
-    encoder = load_encoder(DEFAULT_MODEL, Settings().models_folder)
     titles = {article.id: article.title or article.id for article in dataset.articles}
     cases = []
     with tempfile.TemporaryDirectory() as folder:
         corpus = Corpus(Path(folder), encoder)
-        index_articles(dataset.corpus, corpus)
+        for _ in corpus.add(dataset.articles):
+            pass
         retriever = Retriever(corpus)
         for query in dataset.answerable():
             places = dataset.targets[query.id].places
@@ -90,6 +88,11 @@ def fit(cases: Sequence[Case]) -> Floats:
 
     found = minimize(loss, np.ones(len(WEIGHTS)), jac=True, method="L-BFGS-B")
     return np.asarray(found.x)
+
+
+def fit_by_fold(cases: Sequence[Case]) -> list[Floats]:
+    """Return for each fold the weights that fit all others."""
+    return [fit([case for case in cases if case.fold != fold]) for fold in range(FOLDS)]
 
 
 def reached(cases: Sequence[Case], weights: Sequence[Floats]) -> str:

@@ -132,9 +132,7 @@ class Corpus:
         """
         try:
             for batch in _batches(articles):
-                with self._exclusive():
-                    self.store.check_encoder()
-                    outcomes = self._add_batch(batch)
+                outcomes = self._add_batch(batch)
                 if self._is_far_behind():
                     self.refresh()
                 yield from outcomes
@@ -221,16 +219,19 @@ class Corpus:
     # Adding, step by step
 
     def _add_batch(self, batch: Sequence[Article]) -> list[Outcome]:
-        outcomes: list[Outcome] = []
-        prepared: list[_Prepared] = []
-        for article in batch:
-            outcome, ready = self._prepare(article)
-            outcomes.append(outcome)
-            if ready is not None:
-                prepared.append(ready)
-        if prepared:
-            self._commit(prepared)
-        return outcomes
+        generation = self.store.generation
+        plans = [self._prepare(article) for article in batch]
+        # Encoding is what takes long, and holds no lock: others may read, or commit, meanwhile.
+        readings = self._encode([ready for _, ready in plans if ready is not None])
+        with self._exclusive():
+            self.store.check_encoder()
+            # What somebody else committed since may have been one of these very articles.
+            if self.store.generation != generation:
+                plans = [self._prepare(article) for article in batch]
+                readings = self._encode([ready for _, ready in plans if ready is not None])
+            if readings:
+                self._commit([ready for _, ready in plans if ready is not None], readings)
+        return [outcome for outcome, _ in plans]
 
     def _prepare(self, article: Article) -> tuple[Outcome, _Prepared | None]:
         known = self._known(article)
@@ -263,8 +264,7 @@ class Corpus:
         # The special tokens of each sentence, counted with it, are room to spare for how its neighbours join.
         return group_sentences(lengths, window=max(window - title, window // 2), overlap=OVERLAP)
 
-    def _commit(self, prepared: Sequence[_Prepared]) -> None:
-        readings = self._encode(prepared)
+    def _commit(self, prepared: Sequence[_Prepared], readings: Sequence[Sequence[Reading]]) -> None:
         with self.store.change() as change:
             for one, its_readings in zip(prepared, readings, strict=True):
                 if one.replaces:

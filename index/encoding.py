@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from importlib.util import find_spec
@@ -42,7 +42,7 @@ DEFAULT_SHA256 = {
 BATCH = 16
 # A question is encoded alone. For a new length OpenVINO prepares itself anew, which takes as long as the encoding; so
 # questions are padded to one of these widths in tokens, each with a compiled model of its own (20 MB).
-QUESTION_WIDTHS = (16, 32)
+QUESTION_WIDTHS = (16, 32, 64)
 # A tokenizer may know no limit of its own; attention grows with the square of the length.
 LONGEST_WINDOW = 512
 
@@ -150,6 +150,8 @@ class OpenVinoEncoder:
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self._folder = folder
+        # By width, each made when it is first needed.
+        self._single: dict[int, _Compiled] = {}
 
     @property
     def name(self) -> str:
@@ -166,17 +168,10 @@ class OpenVinoEncoder:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(encoding.ids) for encoding in self._tokenizer.encode_batch_fast(list(texts))]
 
-    # A process that only asks needs the latter of these two, one that only adds the former.
-
     @cached_property
     def _any(self) -> "_Compiled":
         """The model for any number of texts of any length."""
         return _Compiled(self._folder / "model.xml")
-
-    @cached_property
-    def _single(self) -> "Mapping[int, _Compiled]":
-        """The model for one text of at most so many tokens."""
-        return {width: _Compiled(self._folder / "model.xml", shape=(1, width)) for width in QUESTION_WIDTHS}
 
     def encode_questions(self, texts: Sequence[str]) -> Vectors:
         texts = [self._manifest.question_prompt + text for text in texts]
@@ -184,8 +179,13 @@ class OpenVinoEncoder:
             [encoding] = self._tokenizer.encode_batch_fast(texts)
             fitting = [width for width in QUESTION_WIDTHS if len(encoding.ids) <= width]
             if fitting:
-                return self._infer(self._single[fitting[0]], [encoding.ids], fitting[0])[0]
+                return self._encode_alone(encoding.ids, fitting[0])
         return self._encode(texts)
+
+    def _encode_alone(self, ids: Sequence[int], width: int) -> Vectors:
+        if width not in self._single:
+            self._single[width] = _Compiled(self._folder / "model.xml", shape=(1, width))
+        return self._infer(self._single[width], [ids], width)[0]
 
     def encode_passages(self, passages: Sequence[Context]) -> list[Encoded]:
         if not self._manifest.late:

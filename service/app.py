@@ -33,8 +33,12 @@ def create_app(settings: Settings, *, encoder: Encoder | None = None) -> FastAPI
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         corpus = Corpus(settings.corpus_folder, encoder or load_encoder(settings.model, settings.models_folder))
         answerer = Answerer(corpus, answered=settings.answered, perhaps=settings.perhaps)
-        # The first question would otherwise pay for what the libraries put off until then.
-        answerer.ask("Is anybody there?")
+        # The first questions, short or not so short, would otherwise pay for what the libraries put off until then.
+        for question in (
+            "Is anybody there?",
+            "Is there anybody who can say what all of these articles are about, and when and why?",
+        ):
+            answerer.ask(question)
         app.state.settings, app.state.corpus, app.state.answerer = settings, corpus, answerer
         stop = threading.Event()
         watcher = threading.Thread(target=_watch, args=(corpus, stop), daemon=True)

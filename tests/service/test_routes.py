@@ -2,6 +2,7 @@ import json
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from fastapi.testclient import TestClient
@@ -9,8 +10,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from index.articles import Article, Span
 from index.corpus import Corpus
+from index.testing import HashingEncoder
+from service.app import create_app
 from service.plaintext import WIDTH
+from service.settings import Settings
 
 QUESTION = "Did Iran deny sending drones?"
 WORDS = st.sampled_from(
@@ -216,3 +221,14 @@ def test_the_script_asks_the_server_that_it_came_from(served: TestClient) -> Non
 
 def test_json_keeps_letters_as_they_are(served: TestClient) -> None:
     assert "“" in json.dumps(served.get("/ask", params={"q": QUESTION}).json(), ensure_ascii=False)
+
+
+def test_an_id_may_be_a_url(settings: Settings, hashing_encoder: HashingEncoder) -> None:
+    article = Article(id="http://dbpedia.org/a?b#c", text="The rocket rose.", body=Span(0, 16))
+    corpus = Corpus(settings.corpus_folder, hashing_encoder)
+    assert [outcome.kind for outcome in corpus.add([article])] == ["added"]
+    corpus.close()
+    with TestClient(create_app(settings, encoder=hashing_encoder)) as client:
+        citation = client.get("/ask", params={"q": "Which rocket rose?"}).json()["citations"][0]
+        assert client.get(citation["link"].split("#")[0]).text == "The rocket rose."
+        assert client.get(f"/articles/{quote(article.id, safe='')}").json()["id"] == article.id
