@@ -331,8 +331,13 @@ def prepare(model: str, models: Path) -> Path:
     loaded = _load_sentence_transformer(model, device="cpu")
     digest = _digest_of(model, loaded)
     name = f"{_slug(model)}-{digest[:12]}"
-    models.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(dir=models, prefix=".preparing-"))
+    try:
+        models.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(dir=models, prefix=".preparing-"))
+    except OSError as error:
+        raise EncoderError(
+            f"the encoder cannot be stored in {models} ({error.strerror}); check QUOTELINE_DATA and QUOTELINE_MODELS"
+        ) from error
     try:
         _convert(loaded, unfinished)
         manifest = Manifest(

@@ -78,8 +78,7 @@ def serve(paths: tuple[Path, ...], **given: object) -> None:
     """Serve the corpus over HTTP; add the articles in PATHS first."""
     settings = _settings(**given)
     if paths:
-        with _corpus(settings, adding=True) as corpus:
-            _add(corpus, paths)
+        _add_to(settings, paths)
     # Imported here: the other commands need no web server.
     import uvicorn
 
@@ -95,9 +94,7 @@ def serve(paths: tuple[Path, ...], **given: object) -> None:
 @_flags(*_COMMON, "device")
 def add(paths: tuple[Path, ...], **given: object) -> None:
     """Add articles from files and folders: text, Markdown, HTML, PDF, JSON Lines."""
-    with _corpus(_settings(**given), adding=True) as corpus:
-        failed = _add(corpus, paths)
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if _add_to(_settings(**given), paths) else 0)
 
 
 @commands.command()
@@ -184,6 +181,12 @@ def bench(arguments: tuple[str, ...]) -> None:
             "`quoteline bench` needs the repository's bench/ folder and its full set of packages; run it in a checkout"
         ) from error
     sys.exit(measure(list(arguments)))
+
+
+def _add_to(settings: Settings, paths: tuple[Path, ...]) -> int:
+    """Open the corpus, add the articles in `paths`, and close it again, so that a server keeps nothing of it."""
+    with _corpus(settings, adding=True) as corpus:
+        return _add(corpus, paths)
 
 
 def _add(corpus: Corpus, paths: tuple[Path, ...]) -> int:

@@ -437,3 +437,10 @@ def test_importing_the_library_imports_no_runtime_and_starts_nothing() -> None:
     assert "index.retrieval" in imported
     assert not imported & {*SLOW, "openvino", "tokenizers", "scipy", "sklearn", "fastapi"}
     assert "1" in imported
+
+
+@pytest.mark.model
+def test_a_folder_that_cannot_be_written_is_named_with_the_setting_that_chooses_it(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder", encoding="utf-8")
+    with pytest.raises(EncoderError, match="QUOTELINE_MODELS"):
+        load_encoder(DEFAULT_MODEL, tmp_path / "file" / "models")
