@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 
 from fastapi import FastAPI
 
@@ -50,7 +51,7 @@ def create_app(settings: Settings, *, encoder: Encoder | None = None) -> FastAPI
             watcher.join()
             corpus.close()
 
-    app = FastAPI(title="Quoteline", version="0.1.0", description=_DESCRIPTION, lifespan=lifespan)
+    app = FastAPI(title="Quoteline", version=version("quoteline"), description=_DESCRIPTION, lifespan=lifespan)
     problems.install(app)
     for routes in (ask, articles, health, terminal):
         app.include_router(routes.router)
