@@ -67,14 +67,14 @@ WEIGHTS: Mapping[str, float] = {
 class Candidate:
     """A sentence that may answer.
 
-    score: the weighted sum of its features. passage: the one that it was found in. terms: its terms' hashes.
+    score: the weighted sum of its features. passage: the one that it was found in. terms: hashes of its terms, in order.
     """
 
     sentence: Sentence
     passage: Passage
     score: float
     features: Features
-    terms: frozenset[int]
+    terms: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +124,7 @@ class Retriever:
         clock.lap("score")
         by_key = {passage.key: passage for passage in readings.passages}
         passages = tuple(by_key[key] for key in ranked if key in by_key)
-        return Retrieved(
-            snapshot.generation, tuple(candidates[:top_k]), passages, admitted=True, timings=clock.timings()
-        )
+        return Retrieved(snapshot.generation, tuple(candidates), passages, admitted=True, timings=clock.timings())
 
 
 def fuse(*rankings: Sequence[Neighbour]) -> list[int]:
@@ -179,7 +177,7 @@ def _score(
         if (passage.article_id, ordinal) not in candidates:
             sentence = Sentence(passage.article_id, ordinal, Span(*readings.spans[row].tolist()))
             features = Features(**dict(zip(names, rows[row].tolist(), strict=True)))
-            terms = frozenset(readings.terms[ends[row] - readings.term_counts[row] : ends[row]].tolist())
+            terms = tuple(readings.terms[ends[row] - readings.term_counts[row] : ends[row]].tolist())
             candidates[passage.article_id, ordinal] = Candidate(sentence, passage, float(scores[row]), features, terms)
         if len(candidates) == top_k:
             break

@@ -17,8 +17,6 @@ Verdict = Literal["answered", "perhaps", "unanswered"]
 
 DEFAULT_TOP_K = 5
 MOST_TOP_K = 100
-# Two sentences of one article whose terms are this much the same say one thing (Jaccard).
-SAME = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +113,17 @@ class Answerer:
 
     def _cite(self, candidates: Sequence[Candidate], top_k: int, base_url: str) -> Iterator[Citation]:
         records = self._corpus.store.records_of({candidate.sentence.article_id for candidate in candidates})
-        told: dict[str, list[frozenset[int]]] = {}
-        n = 0
+        told: set[tuple[str, Sequence[int] | str]] = set()
         for candidate in candidates:
-            article_id = candidate.sentence.article_id
-            if any(_say_the_same(candidate.terms, other) for other in told.setdefault(article_id, [])):
+            record = records[candidate.sentence.article_id]
+            # The same words in the same order, whatever their case and punctuation. One other word, such as a "not" or
+            # a number, can be all that matters. What has no terms (a long word of another script) speaks for itself.
+            said = (record.article.id, candidate.terms or candidate.sentence.span.of(record.article.text))
+            if said in told:
                 continue
-            told[article_id].append(candidate.terms)
-            n += 1
-            yield _citation(n, candidate, records[article_id], base_url)
-            if n == top_k:
+            told.add(said)
+            yield _citation(len(told), candidate, record, base_url)
+            if len(told) == top_k:
                 return
 
 
@@ -156,10 +155,6 @@ def _citation(n: int, candidate: Candidate, record: Record, base_url: str) -> Ci
 def _neighbour(record: Record, ordinal: int) -> str | None:
     inside = 0 <= ordinal < len(record.sentences)
     return record.sentences[ordinal].of(record.article.text) if inside else None
-
-
-def _say_the_same(one: frozenset[int], other: frozenset[int]) -> bool:
-    return len(one & other) >= SAME * len(one | other)
 
 
 def _reason(verdict: Verdict, retrieved: Retrieved, filtered: bool) -> str:

@@ -102,13 +102,14 @@ def add(paths: tuple[Path, ...], **given: object) -> None:
 @click.option("--top-k", default=DEFAULT_TOP_K, type=click.IntRange(1, MOST_TOP_K), help="The most citations to show.")
 @_flags(*_COMMON, "answered", "perhaps")
 def ask(question: tuple[str, ...], top_k: int, **given: object) -> None:
-    """Ask QUESTION; exit code 2 where nothing answers."""
+    """Ask QUESTION; exit code 3 where nothing answers."""
     settings = _settings(**given)
     with _corpus(settings) as corpus:
         answerer = Answerer(corpus, answered=settings.answered, perhaps=settings.perhaps)
         answer = answerer.ask(" ".join(question), top_k=top_k)
     click.echo(render_answer(answer), nl=False)
-    sys.exit(2 if answer.verdict == "unanswered" else 0)
+    # Not 1, an error of ours, nor 2, an error of use.
+    sys.exit(3 if answer.verdict == "unanswered" else 0)
 
 
 @commands.command()

@@ -35,6 +35,20 @@ def test_near_identical_sentences_are_cited_once_from_one_article_but_from_each_
     ]
 
 
+def test_sentences_that_differ_in_one_word_or_in_its_place_are_both_cited(corpus: Corpus) -> None:
+    told = "In the long war of this year the army of the north shot down more than 300 drones near the old town."
+    texts = [told, told.replace("300", "400"), "Russia attacked Ukraine.", "Ukraine attacked Russia."]
+    _add(corpus, a=" ".join(texts))
+    cited = Answerer(corpus, perhaps=0).ask("Who attacked, and how many drones did the army shoot down?").citations
+    assert {one.quote for one in cited} == set(texts)
+
+
+def test_sentences_of_a_script_without_spaces_are_all_cited(corpus: Corpus) -> None:
+    sentences = [character * 70 + "。" for character in "東西南"]
+    _add(corpus, a="".join(sentences))
+    assert {one.quote for one in Answerer(corpus, perhaps=0).ask("東?").citations} == set(sentences)
+
+
 def test_neighbours_are_those_of_the_article_and_none_at_its_edges(corpus: Corpus) -> None:
     _add(corpus, a="The sun rose. The rocket flew. The dog slept.")
     answers = {one.quote: one for one in Answerer(corpus).ask("Which rocket flew when the sun rose?").citations}

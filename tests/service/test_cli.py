@@ -78,13 +78,13 @@ def test_a_folder_without_articles_is_an_error_that_says_what_is_read(run: Run, 
     assert ".jsonl" in str(result.exception)
 
 
-def test_an_ask_prints_what_curl_gets_and_exits_2_where_nothing_answers(run: Run, news: Path) -> None:
+def test_an_ask_prints_what_curl_gets_and_exits_3_where_nothing_answers(run: Run, news: Path) -> None:
     run("add", news)
     answered = run("ask", "When", "did", "the", "rocket", "rise", "at", "dawn?")
     assert answered.exit_code == 0
     assert "[1] The rocket rose at dawn.\n" in answered.output
     unanswered = run("ask", "What is the capital of France?")
-    assert unanswered.exit_code == 2
+    assert unanswered.exit_code == 3
     assert unanswered.output.startswith("Nothing here answers that")
 
 
