@@ -67,7 +67,7 @@ WEIGHTS: Mapping[str, float] = {
 class Candidate:
     """A sentence that may answer.
 
-    score: the weighted sum of its features. passage: the one that it was found in. terms: hashes of its terms, in order.
+    score: the weighted sum of its features. passage: the one that it was found in. terms: their hashes, in order.
     """
 
     sentence: Sentence
