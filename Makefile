@@ -37,7 +37,7 @@ golden: .venv/installed
 lock:
 	rm -rf build/lock && mkdir -p build/lock
 	$(PYTHON) -m venv build/lock/full
-	build/lock/full/bin/pip install -q hatchling -e '.[prepare,dev]'
+	build/lock/full/bin/pip install -q hatchling -e '.[prepare,tracing,dev]'
 	build/lock/full/bin/pip freeze --exclude quoteline | sed 's/+cpu$$//' > requirements.lock
 	$(PYTHON) -m venv build/lock/serve
 	build/lock/serve/bin/pip install -q -c requirements.lock .

@@ -4,8 +4,19 @@
     ├── InputError                 what was handed in cannot be used
     │   ├── FormatError            a file that is no article
     │   ├── QuestionError          a question that cannot be asked
-    │   └── FilterError            a filter that makes no sense
-    ├── ArticleNotFoundError       no article of that id
+    │   ├── FilterError            a filter that makes no sense
+    │   ├── MediaTypeError         a kind of file that is not read
+    │   ├── TooLargeError          more than the limit for one document or one request
+    │   └── FetchError             an address that nothing can be fetched from
+    ├── ArticleNotFoundError       no article, or no version of it, of that id
+    │   └── ArticleDeletedError    there was one
+    ├── CitationNotFoundError      no citation of that id
+    ├── CollectionError            an article is in another collection than was said
+    ├── AccessError                who asks may not
+    │   ├── NoKeyError             no key, or none that is valid
+    │   └── ForbiddenError         a key, or an address, that does not allow this
+    ├── OverloadError              too much at once; try again
+    │   └── RateError              too much from one caller
     ├── EncoderError               the encoder cannot be had or used
     │   └── WeightsError           weights other than those that were asked for
     ├── DimensionError             vectors of another width than the index's
@@ -39,8 +50,56 @@ class FilterError(InputError):
     """A filter that makes no sense, such as dates that end before they begin."""
 
 
+class MediaTypeError(InputError):
+    """A kind of file that is not read."""
+
+
+class TooLargeError(InputError):
+    """More than the limit for one document, or for one request."""
+
+
+class FetchError(InputError):
+    """An address that nothing can be, or may be, fetched from."""
+
+
 class ArticleNotFoundError(QuotelineError):
-    """The corpus holds no article of that id."""
+    """The corpus holds no article of that id, or not that version of it."""
+
+
+class ArticleDeletedError(ArticleNotFoundError):
+    """The article was deleted; nothing is left of it but that."""
+
+
+class CitationNotFoundError(QuotelineError):
+    """No citation has that id: it is none, or its span leaves the article."""
+
+
+class CollectionError(QuotelineError):
+    """The article is in another collection than was said."""
+
+
+class AccessError(QuotelineError):
+    """Who asks may not."""
+
+
+class NoKeyError(AccessError):
+    """No key was sent, or none that is valid."""
+
+
+class ForbiddenError(AccessError):
+    """The key, or the address it is sent from, does not allow this."""
+
+
+class OverloadError(QuotelineError):
+    """Too much at once. `retry_after`: after how many seconds to try again."""
+
+    def __init__(self, message: str, *, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class RateError(OverloadError):
+    """Too much from one caller."""
 
 
 class EncoderError(QuotelineError):

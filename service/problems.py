@@ -12,22 +12,42 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from index.errors import (
+    ArticleDeletedError,
     ArticleNotFoundError,
+    CitationNotFoundError,
+    CollectionError,
     CorpusBusyError,
     CorpusError,
     EncoderError,
+    FetchError,
     FilterError,
+    ForbiddenError,
     FormatError,
     InputError,
+    MediaTypeError,
+    NoKeyError,
+    OverloadError,
     QuestionError,
     QuotelineError,
+    RateError,
+    TooLargeError,
 )
 
 MEDIA_TYPE = "application/problem+json"
 
 # The first class that an error belongs to decides.
 STATUSES: Mapping[type[QuotelineError], tuple[HTTPStatus, str]] = {
+    ArticleDeletedError: (HTTPStatus.GONE, "The article was deleted"),
     ArticleNotFoundError: (HTTPStatus.NOT_FOUND, "No such article"),
+    CitationNotFoundError: (HTTPStatus.NOT_FOUND, "No such citation"),
+    CollectionError: (HTTPStatus.CONFLICT, "In another collection"),
+    NoKeyError: (HTTPStatus.UNAUTHORIZED, "A key is needed"),
+    ForbiddenError: (HTTPStatus.FORBIDDEN, "Not allowed"),
+    RateError: (HTTPStatus.TOO_MANY_REQUESTS, "Too many requests"),
+    OverloadError: (HTTPStatus.SERVICE_UNAVAILABLE, "Busy"),
+    MediaTypeError: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Not a kind of file that is read"),
+    TooLargeError: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Too large"),
+    FetchError: (HTTPStatus.UNPROCESSABLE_ENTITY, "Cannot be fetched"),
     QuestionError: (HTTPStatus.UNPROCESSABLE_ENTITY, "Not a question"),
     FilterError: (HTTPStatus.UNPROCESSABLE_ENTITY, "Not a filter"),
     FormatError: (HTTPStatus.UNPROCESSABLE_ENTITY, "Not an article"),
@@ -73,12 +93,24 @@ def install(app: FastAPI) -> None:
 
 
 async def _ours(_: Request, error: Exception) -> JSONResponse:
+    return respond(error if isinstance(error, QuotelineError) else QuotelineError())
+
+
+def respond(error: QuotelineError) -> JSONResponse:
+    """Return the response that says what went wrong; also for what answers before any route does."""
     status, title = next(row for kind, row in STATUSES.items() if isinstance(error, kind))
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    headers: dict[str, str] = {}
+    if isinstance(error, OverloadError):
+        headers["Retry-After"] = str(error.retry_after)
+    elif isinstance(error, CorpusBusyError):
+        headers["Retry-After"] = "5"
+    elif isinstance(error, NoKeyError):
+        headers["WWW-Authenticate"] = "Bearer"
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, OverloadError):
         # The message names files of this machine: it is for the log, not for whoever asked.
         logging.getLogger("quoteline").error("%s", error)
-        return _problem(status, title, "The server's log says more; try again later.")
-    return _problem(status, title, str(error))
+        return _problem(status, title, "The server's log says more; try again later.", headers=headers)
+    return _problem(status, title, str(error), headers=headers)
 
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
