@@ -3,7 +3,13 @@
 import datetime as dt
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
+
+# What a collection can be called: a name that stands in an address, a file name and a header as it is.
+COLLECTION = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+COLLECTION_RULE = "it is called by 1 to 64 of a-z, 0-9, dot, dash and underscore, a letter or digit first"
+DEFAULT_COLLECTION = "default"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -48,7 +54,10 @@ class Article:
     body: the part of `text` that holds sentences; what lies before it is metadata (front matter, a date line).
     pages: for paged sources the offset at which each page starts, first page first; otherwise empty.
     origins: for each metadata field that was found, by its name, where it was taken from.
-    path: the file that the article came from, absolute; None where the id was given by the source itself.
+    path: the file that the article came from, absolute; None where it came from none.
+    named: whether the source itself, or who sent it, gave the id; otherwise it was derived from a file's name or from
+    the content, and says nothing about whether two articles are versions of one.
+    collection: where the article belongs; None where nobody said: then where it is already, or `default`.
     """
 
     id: str
@@ -64,6 +73,8 @@ class Article:
     pages: tuple[int, ...] = ()
     origins: dict[str, Origin] = field(default_factory=dict)
     path: str | None = None
+    named: bool = True
+    collection: str | None = None
 
     def __post_init__(self) -> None:
         if not self.id or len(self.id) > 200 or not self.id.isprintable() or self.id != self.id.strip():
@@ -72,9 +83,11 @@ class Article:
             raise ValueError(f"the body of {self.id} leaves its text of {len(self.text)} characters")
         if not self.text[self.body.start : self.body.end].strip():
             raise ValueError(f"the body of {self.id} is blank")
+        if self.collection is not None and not COLLECTION.fullmatch(self.collection):
+            raise ValueError(f"not a collection: {self.collection[:200]!r}")
 
     def digest(self) -> str:
-        """Return the sha256, in hex, of the text and of all that is said about it; the id and the path do not count."""
+        """Return the sha256, in hex, of the text and of all that is said about it; id, path and collection do not count."""
         facts = [self.title, self.date and self.date.isoformat(), self.source, self.url, self.author, self.language]
         content = json.dumps([self.text, self.body.start, self.body.end, self.media_type, self.pages, facts])
         return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()

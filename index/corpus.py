@@ -1,25 +1,34 @@
 """Corpus: articles added, replaced, removed; store, lexical index and vectors kept at one generation."""
 
 import hashlib
+import itertools
+import logging
 import threading
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from index.articles import Article, Span
+from index.articles import DEFAULT_COLLECTION, Article, Span
 from index.derived import State
 from index.encoding import Context, Encoded, Encoder
-from index.errors import CorpusBusyError, CorpusDamagedError, CorpusError, EncoderMismatchError
+from index.errors import (
+    ArticleNotFoundError,
+    CorpusBusyError,
+    CorpusDamagedError,
+    CorpusError,
+    EncoderMismatchError,
+)
 from index.lexical import LexicalIndex, LexicalReader, analyze
 from index.splitting import group_sentences, split_sentences
-from index.store import Known, Reading, Store
+from index.store import Backup, Known, Reading, Restored, Store
 from index.vectors import VectorIndex
 
 # Tokens of a passage, title included, where the encoder's window allows as many. Shorter passages rank sentences better
@@ -42,12 +51,14 @@ PATIENCE = 60.0
 class Outcome:
     """What became of one article that was to be added.
 
-    unchanged: the same content was there already, under `article_id`. refused: it holds no sentence; `reason` says so.
+    unchanged: the same content was there already, under `article_id`. refused: it holds no sentence. elsewhere: it
+    belongs to a collection that it must not be changed in. `reason` says so, in words, of the last two.
     """
 
-    kind: Literal["added", "replaced", "unchanged", "refused"]
+    kind: Literal["added", "replaced", "unchanged", "refused", "elsewhere"]
     article_id: str
     version: int
+    collection: str
     sentences: int = 0
     reason: str = ""
 
@@ -87,32 +98,40 @@ class Corpus:
     Safe to use from several threads and several processes; one of them changes it at a time.
     """
 
-    def __init__(self, folder: Path, encoder: Encoder, *, encode_again: bool = False) -> None:
+    def __init__(self, folder: Path, encoder: Encoder, *, rebuild: bool = False, encode_again: bool = False) -> None:
         """Open the corpus in `folder`, or make an empty one; what is derived catches up, or is built again.
 
-        encode_again: where it was built with another encoder, encode all articles with this one.
+        rebuild: build what is derived again, whatever is there. encode_again: encode all articles with this encoder,
+        which may be another than it was built with. `repairs` says what was found damaged and was built again.
         Raises CorpusError: EncoderMismatchError, CorpusVersionError, CorpusDamagedError among them.
         """
         self.folder = folder
         self.encoder = encoder
+        self.repairs: list[str] = []
         self.store = Store(folder / "quoteline.db", encoder=encoder.name, dim=encoder.dim)
-        if not encode_again:
-            self.store.check_encoder()
         self._lock = FileLock(folder / "writer.lock", timeout=PATIENCE)
         self._refreshing = threading.Lock()
         self._saved = -1
         self._refused: EncoderMismatchError | None = None
-        with self._exclusive():
-            self._lexical = self._open_lexical()
-            self._snapshot = Snapshot(-1, self._lexical.reader(), self._load_vectors())
-        if encode_again:
-            self.encode_again()
-        self.refresh()
+        try:
+            if not encode_again:
+                self.store.check_encoder()
+            with self._exclusive():
+                self._lexical = self._open_lexical(rebuild)
+                self._snapshot = Snapshot(-1, self._lexical.reader(), self._load_vectors(rebuild))
+            if encode_again:
+                self.encode_again()
+            self.refresh()
+        except BaseException:
+            self.store.close()
+            raise
 
     def close(self) -> None:
         """Keep the vectors for the next start, and close the store."""
-        self.save()
-        self.store.close()
+        try:
+            self.save()
+        finally:
+            self.store.close()
 
     @property
     def snapshot(self) -> Snapshot:
@@ -123,69 +142,72 @@ class Corpus:
 
     # Changing
 
-    def add(self, articles: Iterable[Article]) -> Iterator[Outcome]:
+    def add(self, articles: Iterable[Article], *, within: Collection[str] | None = None) -> Iterator[Outcome]:
         """Add articles in batches; yield one outcome for each, in order, once its batch is committed.
 
-        An article whose id was given (by JSON Lines, say) replaces the one of that id; one that came from a file
-        replaces the one from that file, and is left alone where its very content is there under another id.
+        An article whose id was given replaces the one of that id. Another one replaces the one from the same file, or
+        of the same URL; it is left alone where its very content is there under another id. What is replaced stays
+        readable as an older version, and is not searched.
+        within: only these collections are changed.
         Raises CorpusBusyError where another process keeps changing the corpus, CorpusError where it cannot be written.
         """
         try:
             for batch in _batches(articles):
-                outcomes = self._add_batch(batch)
+                outcomes = self._add_batch(batch, within)
                 if self._is_far_behind():
-                    self.refresh()
+                    self._show_changes()
                 yield from outcomes
         finally:
-            self.refresh()
+            self._show_changes()
 
-    def remove(self, article_ids: Sequence[str]) -> None:
-        """Remove articles, all of them or none. Raises ArticleNotFoundError."""
+    def remove(self, article_ids: Sequence[str], *, within: Collection[str] | None = None) -> None:
+        """Remove articles with all their versions, all of them or none. Raises ArticleNotFoundError.
+
+        within: only from these collections; what is in others counts as not there.
+        """
         with self._exclusive(), self.store.change() as change:
-            self.store.check_encoder()
             for article_id in dict.fromkeys(article_ids):
+                known = self.store.known(article_id=article_id)
+                if known is not None and within is not None and known.collection not in within:
+                    raise ArticleNotFoundError(f"there is no article {article_id!r}")
                 change.remove(article_id)
-        self.refresh()
+        self._show_changes()
 
     def refresh(self) -> None:
         """Bring the snapshot to the store's generation; a change of another process is seen by this."""
         with self._refreshing:
             if self.store.generation == self._snapshot.generation:
                 return
+            with self.store.frozen():
+                # Who changed the store brings the lexical index up to date at once: most often nothing is left to do.
+                if self._follow():
+                    return
             # The lock before the store: nobody commits meanwhile, so that no index can be ahead of what is seen here.
             with self._exclusive(), self.store.frozen():
-                try:
-                    self.store.check_encoder()
-                except EncoderMismatchError as error:
-                    self._refused = error
-                    raise
-                generation = self.store.generation
-                lexical = self._catch_up_lexical(State(self.store.identity, generation))
-                self._snapshot = Snapshot(generation, lexical, self._catch_up_vectors())
+                self._catch_up_lexical(State(self.store.identity, self.store.generation))
+                self._follow()
 
     def save(self) -> None:
         """Write the vectors to disk where what is there is older; the other files are always up to date."""
-        snapshot = self._snapshot
-        if self._saved >= snapshot.generation:
+        if self._saved >= self._snapshot.generation:
             return
         with self._exclusive():
-            snapshot.vectors.save(self._vectors_folder, State(self.store.identity, snapshot.generation))
-        self._saved = snapshot.generation
+            self._save_vectors()
 
-    def rebuild(self) -> None:
-        """Build what is derived again from the store."""
-        with self._refreshing, self._exclusive(), self.store.frozen():
-            self.store.check_encoder()
-            generation = self.store.generation
-            LexicalIndex.erase(self._lexical_folder)
-            self._lexical = LexicalIndex.open(self._lexical_folder)
-            state = State(self.store.identity, generation)
-            self._lexical.change(add=self._texts_since(0), remove=[], state=state)
-            keys, vectors = self.store.vectors_since(0)
-            built = VectorIndex(self.encoder.dim).changed(add=vectors, keys=keys, remove=[])
-            built.save(self._vectors_folder, state)
-            self._snapshot = Snapshot(generation, self._lexical.reader(), built)
-            self._saved = generation
+    def compact(self) -> bool:
+        """Erase what deleted articles left in the files, which an index keeps until it is written anew.
+
+        Returns whether all is gone; False where somebody is still reading an older state: try again later.
+        """
+        if not self.store.has_traces():
+            return True
+        self.refresh()
+        with self._refreshing, self._exclusive():
+            with self.store.frozen():
+                self._write_lexical_anew(State(self.store.identity, self.store.generation))
+                self._follow()
+            self._save_vectors()
+            return self.store.erase_traces()
 
     def encode_again(self) -> None:
         """Encode all articles with this corpus' encoder, which may be another than it was built with; all or nothing.
@@ -199,6 +221,21 @@ class Corpus:
                 one = _Prepared(record.article, record.version, True, record.sentences, groups)
                 change.replace_passages(record.article.id, self._encode([one])[0])
         self.refresh()
+
+    def back_up(self, folder: Path) -> Backup:
+        """Write a copy of all articles and vectors, as they are now, to a new folder. Raises CorpusError."""
+        return self.store.back_up(folder)
+
+    def restore(self, folder: Path, *, with_deleted: bool = False) -> Restored:
+        """Let the corpus hold what the backup in `folder` holds, and nothing else; all or nothing.
+
+        with_deleted: also articles that were deleted after the backup was made; they are left out otherwise.
+        Raises CorpusError, EncoderMismatchError, CorpusVersionError, CorpusDamagedError.
+        """
+        with self._exclusive():
+            restored = self.store.restore(folder, with_deleted=with_deleted)
+        self._show_changes()
+        return restored
 
     def check(self) -> list[str]:
         """Return what is not as it should be, in words; nothing where all is consistent."""
@@ -218,44 +255,75 @@ class Corpus:
 
     # Adding, step by step
 
-    def _add_batch(self, batch: Sequence[Article]) -> list[Outcome]:
+    def _add_batch(self, batch: Sequence[Article], within: Collection[str] | None) -> list[Outcome]:
         generation = self.store.generation
-        plans = [self._prepare(article) for article in batch]
+        readings: dict[str, list[Reading]] = {}
         # Encoding is what takes long, and holds no lock: others may read, or commit, meanwhile.
-        readings = self._encode([ready for _, ready in plans if ready is not None])
+        plans = self._plan(batch, within, readings)
         with self._exclusive():
             self.store.check_encoder()
             # What somebody else committed since may have been one of these very articles.
             if self.store.generation != generation:
-                plans = [self._prepare(article) for article in batch]
-                readings = self._encode([ready for _, ready in plans if ready is not None])
-            if readings:
-                self._commit([ready for _, ready in plans if ready is not None], readings)
+                plans = self._plan(batch, within, readings)
+            self._commit([ready for _, ready in plans if ready is not None], readings)
         return [outcome for outcome, _ in plans]
 
-    def _prepare(self, article: Article) -> tuple[Outcome, _Prepared | None]:
+    def _plan(
+        self, batch: Sequence[Article], within: Collection[str] | None, readings: dict[str, list[Reading]]
+    ) -> list[tuple[Outcome, _Prepared | None]]:
+        """Say what becomes of each article; put the passages of those that go in, by digest, into `readings`."""
+        plans = [self._prepare(article, within) for article in batch]
+        fresh = [ready for _, ready in plans if ready is not None and ready.article.digest() not in readings]
+        for one, its_readings in zip(fresh, self._encode(fresh), strict=True):
+            readings[one.article.digest()] = its_readings
+        return plans
+
+    def _prepare(self, article: Article, within: Collection[str] | None) -> tuple[Outcome, _Prepared | None]:
         known = self._known(article)
-        if known is not None and known.digest == article.digest():
-            return Outcome("unchanged", known.id, known.version), None
+        collection = article.collection or (known.collection if known else DEFAULT_COLLECTION)
+        if within is not None and not {collection, known.collection if known else collection} <= set(within):
+            reason = f"{article.id} belongs to a collection that is not among those that may be changed"
+            return Outcome("elsewhere", article.id, 0, collection, reason=reason), None
+        if known is not None and (known.digest, known.collection) == (article.digest(), collection):
+            return Outcome("unchanged", known.id, known.version, collection), None
         sentences = tuple(split_sentences(article.text, article.body))
         if not sentences:
-            return Outcome("refused", article.id, 0, reason=f"{article.id} holds no sentence"), None
-        if known is not None:
-            article = replace(article, id=known.id)
-        elif article.path is not None and self.store.known(article_id=article.id):
-            # Another file of the same name, from another folder.
-            article = replace(article, id=f"{article.id}-{hashlib.sha256(article.path.encode()).hexdigest()[:8]}")
-        version = known.version + 1 if known else 1
+            return Outcome("refused", article.id, 0, collection, reason=f"{article.id} holds no sentence"), None
+        article = replace(article, id=known.id if known else self._free_id(article), collection=collection)
+        version = self.store.last_version(article.id) + 1
         groups = tuple(self._group(article, sentences))
         ready = _Prepared(article, version, known is not None, sentences, groups)
-        return Outcome("replaced" if known else "added", article.id, version, len(sentences)), ready
+        kind: Literal["added", "replaced"] = "replaced" if known else "added"
+        return Outcome(kind, article.id, version, collection, len(sentences)), ready
 
     def _known(self, article: Article) -> Known | None:
         """Return what `article` would replace, or what is the same as it already."""
-        if article.path is None:
+        if article.named:
             return self.store.known(article_id=article.id)
-        same = self.store.known(digest=article.digest())
-        return self.store.known(path=article.path) or same
+        where = article.collection
+        known = self.store.known(path=article.path, collection=where) if article.path is not None else None
+        known = known or self._known_by_url(article)
+        return known or self.store.known(digest=article.digest(), collection=where)
+
+    def _known_by_url(self, article: Article) -> Known | None:
+        # A page that says only what site it is on has the same address as all others there.
+        if article.url is None or not (urlsplit(article.url).path.strip("/") or urlsplit(article.url).query):
+            return None
+        known = self.store.known(url=article.url, collection=article.collection)
+        # Two files that are both there are two articles, whatever they say of themselves.
+        apart = known and known.path and article.path and known.path != article.path and Path(known.path).exists()
+        return None if apart else known
+
+    def _free_id(self, article: Article) -> str:
+        """Return the article's id, or one like it where another article has that, such as a file of the same name."""
+        if article.named:
+            return article.id
+        for attempt in itertools.count():
+            origin = f"{article.collection}\n{article.path or article.digest()}\n{attempt}"
+            candidate = f"{article.id}-{hashlib.sha256(origin.encode()).hexdigest()[:8]}" if attempt else article.id
+            if self.store.known(article_id=candidate) is None:
+                return candidate
+        raise AssertionError
 
     def _group(self, article: Article, sentences: Sequence[Span]) -> list[tuple[int, int]]:
         texts = [_short_title(article), *(span.of(article.text) for span in sentences)]
@@ -264,11 +332,14 @@ class Corpus:
         # The special tokens of each sentence, counted with it, are room to spare for how its neighbours join.
         return group_sentences(lengths, window=max(window - title, window // 2), overlap=OVERLAP)
 
-    def _commit(self, prepared: Sequence[_Prepared], readings: Sequence[Sequence[Reading]]) -> None:
+    def _commit(self, prepared: Sequence[_Prepared], readings: dict[str, list[Reading]]) -> None:
+        if not prepared:
+            return
         with self.store.change() as change:
-            for one, its_readings in zip(prepared, readings, strict=True):
+            for one in prepared:
                 if one.replaces:
-                    change.remove(one.article.id)
+                    change.supersede(one.article.id)
+                its_readings = readings[one.article.digest()]
                 change.add(one.article, version=one.version, sentences=one.sentences, readings=its_readings)
 
     def _encode(self, prepared: Sequence[_Prepared]) -> list[list[Reading]]:
@@ -277,6 +348,13 @@ class Corpus:
         return [[_reading(one, *group, next(encoded)) for group in one.groups] for one in prepared]
 
     # Keeping up
+
+    def _show_changes(self) -> None:
+        """Refresh after a change of our own; that this fails is no reason to call what was committed failed."""
+        try:
+            self.refresh()
+        except CorpusError as error:
+            logging.getLogger("quoteline").warning("a change is kept, but not yet searched: %s", error)
 
     def _is_far_behind(self) -> bool:
         """Whether so much was added since the last refresh that others should see it before all is done.
@@ -287,17 +365,39 @@ class Corpus:
         held = len(self._snapshot.vectors)
         return passages - held > max(FEW_PASSAGES, held // 4)
 
-    def _catch_up_lexical(self, state: State) -> LexicalReader:
-        with self._exclusive():
-            held = self._lexical.state()
-            if held is None or held.identity != state.identity or held.generation > state.generation:
-                LexicalIndex.erase(self._lexical_folder)
-                self._lexical = LexicalIndex.open(self._lexical_folder)
-                held = State(state.identity, 0)
-            if held != state or self._lexical.state() is None:
-                removed = self.store.removed_since(held.generation)
-                self._lexical.change(add=self._texts_since(held.generation), remove=removed, state=state)
-        return self._lexical.reader()
+    def _follow(self) -> bool:
+        """Take the lexical index as it is for the next snapshot, if it holds what this thread sees of the store."""
+        try:
+            self.store.check_encoder()
+        except EncoderMismatchError as error:
+            self._refused = error
+            raise
+        state = State(self.store.identity, self.store.generation)
+        reader = self._lexical.reader()
+        if reader.state() != state:
+            return False
+        self._snapshot = Snapshot(state.generation, reader, self._catch_up_vectors())
+        return True
+
+    def _catch_up_lexical(self, state: State) -> None:
+        held = self._lexical.state()
+        if held is None or held.identity != state.identity:
+            self._write_lexical_anew(state)
+        elif held.generation > state.generation:
+            raise self._lost_changes(held.generation)
+        elif held != state:
+            removed = self.store.removed_since(held.generation)
+            self._lexical.change(add=self._texts_since(held.generation), remove=removed, state=state)
+
+    def _write_lexical_anew(self, state: State) -> None:
+        self._lexical.change(add=self._texts_since(0), remove=None, state=state)
+
+    def _lost_changes(self, generation: int) -> CorpusDamagedError:
+        return CorpusDamagedError(
+            f"the database in {self.folder} holds generation {self.store.generation}, its indexes hold {generation}: "
+            "it lost changes, or an older copy was put in its place; bring back a backup with `quoteline restore`, or "
+            "take it as it is with `quoteline rebuild`"
+        )
 
     def _texts_since(self, generation: int) -> Iterator[tuple[int, str]]:
         for key, title, text in self.store.texts_since(generation):
@@ -309,23 +409,50 @@ class Corpus:
         keys, vectors = self.store.vectors_since(since)
         return snapshot.vectors.changed(add=vectors, keys=keys, remove=self.store.removed_since(since))
 
-    def _open_lexical(self) -> LexicalIndex:
+    def _save_vectors(self) -> None:
+        snapshot = self._snapshot
+        state = State(self.store.identity, snapshot.generation)
+        held = VectorIndex.saved(self._vectors_folder)
+        # Another process may have saved a later generation.
+        if held is None or held.identity != state.identity or held.generation < state.generation:
+            snapshot.vectors.save(self._vectors_folder, state)
+        self._saved = snapshot.generation
+
+    def _open_lexical(self, rebuild: bool) -> LexicalIndex:
+        if rebuild:
+            LexicalIndex.erase(self._lexical_folder)
         try:
-            return LexicalIndex.open(self._lexical_folder)
-        except CorpusDamagedError:
+            opened = LexicalIndex.open(self._lexical_folder)
+        except CorpusDamagedError as error:
             # It is derived: nothing is lost by building it again.
+            self._repair(f"{error}: it is being built again")
             LexicalIndex.erase(self._lexical_folder)
             return LexicalIndex.open(self._lexical_folder)
+        held = opened.state()
+        if held is not None and held.identity == self.store.identity and held.generation > self.store.generation:
+            raise self._lost_changes(held.generation)
+        return opened
 
-    def _load_vectors(self) -> VectorIndex:
+    def _load_vectors(self, rebuild: bool) -> VectorIndex:
+        if rebuild:
+            VectorIndex.erase(self._vectors_folder)
         try:
             loaded = VectorIndex.load(self._vectors_folder, self.encoder.dim)
-        except CorpusDamagedError:
+        except CorpusDamagedError as error:
+            self._repair(f"{error}: it is being built again")
+            VectorIndex.erase(self._vectors_folder)
             loaded = None
-        if loaded is None or loaded[1].identity != self.store.identity or loaded[1].generation > self.store.generation:
+        if loaded is None or loaded[1].identity != self.store.identity:
             return VectorIndex(self.encoder.dim)
-        self._saved = loaded[1].generation
-        return loaded[0]
+        vectors, state = loaded
+        if state.generation > self.store.generation:
+            raise self._lost_changes(state.generation)
+        self._saved = state.generation
+        return vectors
+
+    def _repair(self, what: str) -> None:
+        self.repairs.append(what)
+        logging.getLogger("quoteline").warning("%s", what)
 
     @property
     def _lexical_folder(self) -> Path:
@@ -353,7 +480,10 @@ def _batches(articles: Iterable[Article]) -> Iterator[list[Article]]:
     taken: set[str] = set()
     characters = 0
     for article in articles:
-        names = {f"id {article.id}", f"path {article.path or article.id}", f"digest {article.digest()}"}
+        names = {f"id {article.id}"}
+        if not article.named:
+            names |= {f"path {article.path or article.id}", f"url {article.url or article.id}"}
+            names.add(f"digest {article.digest()}")
         if batch and (len(batch) == BATCH_ARTICLES or characters > BATCH_CHARACTERS or names & taken):
             yield batch
             batch, taken, characters = [], set(), 0

@@ -4,6 +4,7 @@ import codecs
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from io import BytesIO
 from pathlib import PurePath
 from types import MappingProxyType
@@ -60,13 +61,21 @@ def read_articles(
     path: becomes `Article.path`; not for JSON Lines, whose records are no files.
     Raises nothing for what the file holds. The file is read from where it stands and not closed.
     """
-    shown = _printable(name)
+    shown = printable(name)
     try:
         yield from _read(file, name, shown, media_type or "", path)
     except FormatError as error:
         yield FormatError(f"{shown} {error}")
     except OSError:
         yield FormatError(f"{shown} could not be read to its end; check the file and its disk, then add it again")
+
+
+def kind_of_document(content: bytes, *, name: str, media_type: str | None = None) -> str | None:
+    """Return the media type that `read_articles` reads `content` as; None where it reads it as none."""
+    try:
+        return _kind(_split(media_type or "")[0], name) or _sniff(content)
+    except FormatError:
+        return None
 
 
 def article_id(name: str) -> str:
@@ -95,7 +104,7 @@ def _read(file: BinaryIO, name: str, shown: str, media_type: str, path: str | No
     if kind == records.MEDIA_TYPE:
         yield from records.read_records(BytesIO(data), name=shown, limit=MAX_DOCUMENT_BYTES)
         return
-    yield _READERS[kind](data, charset, article_id(name), path)
+    yield replace(_READERS[kind](data, charset, article_id(name), path), named=False)
 
 
 def _split(media_type: str) -> tuple[str, str | None]:
@@ -113,7 +122,7 @@ def _kind(essence: str, name: str) -> str | None:
     kind = _ALIASES.get(essence, essence)
     if kind not in _READERS and kind != records.MEDIA_TYPE:
         readable = ", ".join([*_READERS, records.MEDIA_TYPE])
-        raise FormatError(f"is said to be {_printable(essence[:80])}, which cannot be read; send one of {readable}")
+        raise FormatError(f"is said to be {printable(essence[:80])}, which cannot be read; send one of {readable}")
     return kind
 
 
@@ -134,7 +143,8 @@ def _sniff(data: bytes) -> str:
     return "text/markdown" if re.match(rb"---[ \t]*\r?\n\w+:", head) else "text/plain"
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
+    """Return `name` as a message may show it: without characters that would move the cursor or hide."""
     return "".join(c if c.isprintable() else "\ufffd" for c in name)
 
 

@@ -5,14 +5,15 @@ import shutil
 import struct
 import unicodedata
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 import tantivy
 
 from index.derived import Neighbour, State
-from index.errors import CorpusBusyError, CorpusDamagedError
+from index.errors import CorpusBusyError, CorpusDamagedError, CorpusError
 
 # One document of the index is not a passage: it says which store's content the index holds, and how much of it. It is
 # replaced in the commit that changes the passages, so that the two cannot disagree.
@@ -65,24 +66,30 @@ class LexicalIndex:
         """Return what the index holds; None where it was never filled."""
         return self.reader().state()
 
-    def change(self, *, add: Iterable[tuple[int, str]], remove: Sequence[int], state: State) -> None:
+    def change(self, *, add: Iterable[tuple[int, str]], remove: Sequence[int] | None, state: State) -> None:
         """Add passages (key, text), remove others by key, and record `state`, in one commit.
 
+        remove: None removes all that is there, and nothing of it stays in the files.
         The keys to add are new: the state says what the index holds already, and is never behind or ahead of it.
-        Raises CorpusBusyError where another process is writing.
+        Raises CorpusBusyError where another process is writing, CorpusError where the files cannot be written.
         """
         try:
             writer = self._index.writer(heap_size=_HEAP, num_threads=1)
         except ValueError as error:
             raise CorpusBusyError("another process is writing the lexical index; try again when it is done") from error
-        for key in remove:
-            writer.delete_documents_by_query(self._key(key))
+        with _writing():
+            if remove is None:
+                writer.delete_all_documents()
+            for key in remove or ():
+                writer.delete_documents_by_query(self._key(key))
         for key, text in add:
-            writer.add_document(_document(key=key, text=unicodedata.normalize("NFKC", text)))
-        writer.delete_documents_by_term("kind", _STATE)
-        writer.add_document(_document(kind=_STATE, identity=state.identity, generation=state.generation))
-        writer.commit()
-        writer.wait_merging_threads()
+            with _writing():
+                writer.add_document(_document(key=key, text=unicodedata.normalize("NFKC", text)))
+        with _writing():
+            writer.delete_documents_by_term("kind", _STATE)
+            writer.add_document(_document(kind=_STATE, identity=state.identity, generation=state.generation))
+            writer.commit()
+            writer.wait_merging_threads()
 
     def _key(self, key: int) -> tantivy.Query:
         # Not delete_documents_by_term: that takes a Python int for a signed value and finds nothing in this field.
@@ -141,6 +148,15 @@ class LexicalReader:
 
     def _term(self, term: str) -> tantivy.Query:
         return tantivy.Query.term_query(self._schema, "text", term, index_option="freq")
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Turn tantivy's errors in writing, of many kinds, into one of ours."""
+    try:
+        yield
+    except Exception as error:
+        raise CorpusError("the lexical index cannot be written; check that the disk is not full") from error
 
 
 def _check_files(folder: Path) -> None:

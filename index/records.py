@@ -3,9 +3,10 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import BinaryIO
 
-from index.articles import Article, Span
+from index.articles import COLLECTION, COLLECTION_RULE, Article, Span
 from index.decoding import is_blank, kind_of
 from index.errors import FormatError
 from index.metadata import Metadata, check_storable, metadata_from
@@ -60,8 +61,10 @@ def _record(line: bytes) -> Article:
         raise FormatError("the record's text is blank; fill it in or remove the line")
     check_storable(text, "the record's text")
     metadata = _metadata(record)
-    article_id = _own_id(record) or _derived_id(text, metadata)
-    return metadata.describe(text, id=article_id, body=Span(0, len(text)), media_type=MEDIA_TYPE)
+    own = _own_id(record)
+    article_id = own or _derived_id(text, metadata)
+    article = metadata.describe(text, id=article_id, body=Span(0, len(text)), media_type=MEDIA_TYPE)
+    return replace(article, named=own is not None, collection=_collection(record))
 
 
 def _parse(line: bytes) -> Mapping[object, object]:
@@ -106,6 +109,15 @@ def _own_id(record: Mapping[object, object]) -> str | None:
             " around them"
         )
     return own
+
+
+def _collection(record: Mapping[object, object]) -> str | None:
+    collection = record.get("collection")
+    if collection is None:
+        return None
+    if not isinstance(collection, str) or not COLLECTION.fullmatch(collection):
+        raise FormatError(f"the record's collection cannot be used; {COLLECTION_RULE}")
+    return collection
 
 
 def _derived_id(text: str, metadata: Metadata) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 
 from index.derived import Neighbour, State
 from index.encoding import Vectors
-from index.errors import CorpusDamagedError, DimensionError
+from index.errors import CorpusDamagedError, CorpusError, DimensionError
 
 _FILE = "passages.faiss"
 _STATE = "state.json"
@@ -96,11 +97,28 @@ class VectorIndex:
 
     def save(self, folder: Path, state: State) -> None:
         """Write the index and the state it holds to `folder`, so that a break at any moment leaves no mixture."""
-        folder.mkdir(parents=True, exist_ok=True)
         content = faiss.serialize_index(self._index).tobytes()
-        _replace(folder / _FILE, content)
         facts = {**asdict(state), "sha256": hashlib.sha256(content).hexdigest()}
-        _replace(folder / _STATE, json.dumps(facts).encode())
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _replace(folder / _FILE, content)
+            _replace(folder / _STATE, json.dumps(facts).encode())
+        except OSError as error:
+            raise CorpusError(f"the vector index in {folder} cannot be written ({error.strerror})") from error
+
+    @staticmethod
+    def saved(folder: Path) -> State | None:
+        """Return the state of the index saved in `folder`, unread; None where there is none that can be read."""
+        try:
+            facts = json.loads((folder / _STATE).read_bytes())
+            return State(identity=facts["identity"], generation=facts["generation"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    @staticmethod
+    def erase(folder: Path) -> None:
+        """Remove the index saved in `folder`, whatever state it is in."""
+        shutil.rmtree(folder, ignore_errors=True)
 
     @classmethod
     def load(cls, folder: Path, dim: int) -> tuple["VectorIndex", State] | None:
@@ -136,8 +154,12 @@ def _neighbours(keys: Sequence[int], scores: Sequence[float]) -> list[Neighbour]
 
 def _replace(path: Path, content: bytes) -> None:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    with unfinished.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    try:
+        with unfinished.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise

@@ -1,67 +1,229 @@
-"""The HTTP application."""
+"""The HTTP application, and the server that it runs in."""
 
 import logging
+import os
+import signal
+import sys
+import tempfile
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from types import FrameType
+from typing import Any
 
+import anyio
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from index.corpus import Corpus
 from index.encoding import Encoder, load_encoder
 from index.errors import QuotelineError
-from service import problems
+from service import metrics, problems
 from service.answering import Answerer
-from service.routes import articles, ask, health, terminal
+from service.gate import BodyBounds, Gate, SafeHeaders
+from service.requestlog import LOGGING, Faults, RequestLog
+from service.routes import articles, ask, docs, health, terminal
+from service.routes import metrics as metrics_routes
 from service.settings import Settings
+from service.tracing import Tracing, start_tracing
 
 # How often a server looks for changes that other processes made to the corpus, in seconds.
-WATCH = 0.5
+WATCH = 0.2
+# How long until another attempt to open a corpus that could not be opened, in seconds.
+AGAIN = 5.0
+# How long requests that are at work when the server is told to stop may take, in seconds.
+GRACE = 30
+# How long to wait for a corpus that is still being opened when the server is told to stop, in seconds.
+_GIVE_UP = 5.0
+# A process that is still starting on a busy machine is not dead, in seconds.
+_START = 60
 
 _DESCRIPTION = """Ask your articles a question; get the sentences that answer it, word for word, with citations that
 anyone can check. A quote is always `text[start_char:end_char]` of its article's text: offsets index the source, in code
 points, and in UTF-16 units beside them."""
+# The first questions, short or not so short, would otherwise pay for what the libraries put off until then.
+_WARMING = (
+    "Is anybody there?",
+    "Is there anybody who can say what all of these articles are about, and when and why?",
+)
+
+
+def serve(settings: Settings) -> None:
+    """Serve until a signal says stop, then finish what is at work; exits with code 0."""
+    # Imported here: whoever only builds the application needs no server.
+    import uvicorn
+
+    from service.protocol import CONNECTIONS
+
+    several = settings.workers > 1
+    folder = tempfile.TemporaryDirectory(prefix="quoteline-metrics-") if several else None
+    if folder is not None:
+        # The processes are started anew and import everything themselves: what they know is their environment.
+        os.environ.update({metrics.FOLDER: folder.name, **_environment(settings)})
+    # uvicorn finishes its work and then sends itself the signal again, for whoever had a handler before it.
+    signal.signal(signal.SIGTERM, _leave)
+    try:
+        uvicorn.run(
+            "service.app:create_worker_app" if several else create_app(settings),
+            factory=several,
+            workers=settings.workers,
+            host=settings.host,
+            port=settings.port,
+            http="service.protocol:Protocol",
+            ws="none",
+            limit_concurrency=CONNECTIONS,
+            timeout_graceful_shutdown=GRACE,
+            timeout_worker_healthcheck=_START,
+            log_config=LOGGING,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+        )
+    finally:
+        if folder is not None:
+            folder.cleanup()
+
+
+def create_worker_app() -> FastAPI:
+    """Return the application of one of several processes, which knows its settings from the environment."""
+    return create_app(Settings())
 
 
 def create_app(settings: Settings, *, encoder: Encoder | None = None) -> FastAPI:
-    """Return the application; the corpus is opened when it starts, and closed when it ends.
+    """Return the application; once it starts, the corpus is opened beside it, and closed when it ends.
 
-    encoder: in place of the one that the settings name.
+    Until then `app.state.corpus` and `app.state.answerer` are None, and /readyz answers 503.
+    encoder: in place of the one that the settings name; as it is there already, the start waits for the corpus.
     """
+    provider = start_tracing()
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        corpus = Corpus(settings.corpus_folder, encoder or load_encoder(settings.model, settings.models_folder))
-        answerer = Answerer(corpus, answered=settings.answered, perhaps=settings.perhaps)
-        # The first questions, short or not so short, would otherwise pay for what the libraries put off until then.
-        for question in (
-            "Is anybody there?",
-            "Is there anybody who can say what all of these articles are about, and when and why?",
-        ):
-            answerer.ask(question)
-        app.state.settings, app.state.corpus, app.state.answerer = settings, corpus, answerer
-        stop = threading.Event()
-        watcher = threading.Thread(target=_watch, args=(corpus, stop), daemon=True)
-        watcher.start()
+    async def lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
+        # Here, because a limiter belongs to the event loop that it is first used in.
+        app.state.probes = anyio.CapacityLimiter(2)
+        keeper = _Keeper(app, settings, encoder)
+        keeper.start()
         try:
-            yield
+            if encoder is not None:
+                await anyio.to_thread.run_sync(keeper.tried.wait)
+            yield {"patience": settings.patience}
         finally:
-            stop.set()
-            watcher.join()
-            corpus.close()
+            await anyio.to_thread.run_sync(keeper.end)
+            if provider is not None:
+                await anyio.to_thread.run_sync(provider.shutdown)
 
-    app = FastAPI(title="Quoteline", version=version("quoteline"), description=_DESCRIPTION, lifespan=lifespan)
+    app = FastAPI(
+        title="Quoteline",
+        version=version("quoteline"),
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.settings, app.state.corpus, app.state.answerer = settings, None, None
     problems.install(app)
-    for routes in (ask, articles, health, terminal):
+    for routes in (ask, articles, health, metrics_routes, terminal, docs):
         app.include_router(routes.router)
+    # The one that is added last is the outermost: read upwards, as a request comes in.
+    app.add_middleware(BodyBounds, max_body=settings.max_body, patience=settings.patience)
+    # Here: app.add_middleware(AccessMiddleware, ...)
+    app.add_middleware(Gate, in_flight=settings.in_flight)
+    app.add_middleware(Faults)
+    if origins := [origin.strip() for origin in settings.cors.split(",") if origin.strip()]:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-ID", "traceparent"],
+            expose_headers=["X-Request-ID", "Quoteline-Verdict"],
+        )
+    app.add_middleware(SafeHeaders)
+    if provider is not None:
+        app.add_middleware(Tracing, provider=provider)
+    app.add_middleware(RequestLog)
     return app
 
 
-def _watch(corpus: Corpus, stop: threading.Event) -> None:
-    while not stop.wait(WATCH):
+class _Keeper(threading.Thread):
+    """Opens the corpus, however many attempts that takes; follows what other processes change; closes it."""
+
+    def __init__(self, app: FastAPI, settings: Settings, encoder: Encoder | None) -> None:
+        super().__init__(name="corpus", daemon=True)
+        self.tried = threading.Event()
+        self._state, self._settings, self._encoder = app.state, settings, encoder
+        self._ending = threading.Event()
+        self._trouble: str | None = None
+
+    def run(self) -> None:
+        corpus = self._open_at_last()
+        if corpus is None:
+            return
+        try:
+            while not self._ending.wait(WATCH):
+                self._catch_up(corpus)
+        finally:
+            self._state.corpus = self._state.answerer = None
+            corpus.close()
+
+    def end(self) -> None:
+        """Close the corpus and wait until that is done, or give up opening it."""
+        self._ending.set()
+        # An encoder that is being prepared may take minutes yet; it has changed nothing that would have to be kept.
+        self.join(None if self._state.corpus is not None else _GIVE_UP)
+
+    def _open_at_last(self) -> Corpus | None:
+        while not self._ending.is_set():
+            try:
+                return self._open()
+            except QuotelineError as error:
+                _log().error("the corpus cannot be opened, trying again in %g s: %s", AGAIN, error)
+            except Exception:
+                # Whatever it is, a thread that ends without a word would leave a server that never gets ready.
+                _log().exception("the corpus cannot be opened, trying again in %g s", AGAIN)
+            finally:
+                self.tried.set()
+            self._ending.wait(AGAIN)
+        return None
+
+    def _open(self) -> Corpus:
+        self._encoder = self._encoder or load_encoder(self._settings.model, self._settings.models_folder)
+        corpus = Corpus(self._settings.corpus_folder, self._encoder)
+        try:
+            answerer = Answerer(corpus, answered=self._settings.answered, perhaps=self._settings.perhaps)
+            for question in _WARMING:
+                answerer.ask(question)
+        except BaseException:
+            corpus.close()
+            raise
+        self._state.corpus, self._state.answerer = corpus, answerer
+        return corpus
+
+    def _catch_up(self, corpus: Corpus) -> None:
+        """Bring the corpus to its last generation; asking goes on with what was there where that fails."""
+        trouble = None
         try:
             corpus.refresh()
         except QuotelineError as error:
-            # Asking goes on with what was there; the next look may find it mended.
-            logging.getLogger("quoteline").warning("cannot catch up: %s", error)
+            trouble = str(error)
+        except Exception as error:
+            # Without this thread nothing would ever be caught up with again; the next look may find it mended.
+            trouble = f"{type(error).__name__}: {error}"
+        if trouble not in (None, self._trouble):
+            # Once, and not five times a second.
+            _log().warning("the corpus cannot catch up with its last changes: %s", trouble)
+        self._trouble = trouble
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """Return the settings as the variables that they are read from."""
+    values = settings.model_dump(mode="json", exclude_none=True)
+    return {f"QUOTELINE_{name.upper()}": str(value) for name, value in values.items()}
+
+
+def _leave(_: int, __: FrameType | None) -> None:
+    sys.exit(0)
+
+
+def _log() -> logging.Logger:
+    return logging.getLogger("quoteline")

@@ -68,7 +68,7 @@ def test_the_library_knows_nothing_of_http_or_of_what_it_serves(path: Path) -> N
         ),
         ("index/lexical.py", {"tantivy"}),
         ("index/vectors.py", {"faiss"}),
-        ("index/store.py", {"sqlite3"}),
+        ("index/store/", {"sqlite3"}),
         ("index/corpus.py", {"filelock"}),
         ("index/webpages.py", {"trafilatura", "htmldate"}),
         ("index/pdfs.py", {"pypdfium2"}),

@@ -1,12 +1,23 @@
-"""For those who operate the service: whether it is alive, and whether it is ready."""
+"""For those who operate the service: whether it is alive, and whether it is ready.
 
-from fastapi import APIRouter
+These have threads of their own: however many questions wait for one, a server that is alive has to say so.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar, TypeVarTuple
+
+import anyio
+from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
-from service.deps import CorpusDep
+from index.corpus import Corpus
+from index.errors import OverloadError
 from service.problems import responses
 
 router = APIRouter(tags=["health"])
+
+Got = TypeVar("Got")
+Given = TypeVarTuple("Given")
 
 
 class Health(BaseModel):
@@ -27,14 +38,26 @@ class Readiness(BaseModel):
 
 
 @router.get("/healthz", summary="Alive?")
-def healthz() -> Health:
+async def healthz() -> Health:
     """Return 200 while the process is alive."""
     return Health(status="ok")
 
 
 @router.get("/readyz", responses=responses(500, 503), summary="Ready?")
-def readyz(corpus: CorpusDep) -> Readiness:
-    """Return 200 once the corpus can answer."""
+async def readyz(request: Request) -> Readiness:
+    """Return 200 once the corpus can answer, and 503 until then and while the server stops."""
+    corpus: Corpus | None = request.app.state.corpus
+    if corpus is None:
+        raise OverloadError("the corpus is not open yet, or not any more; try again", retry_after=2)
+    return await in_probe_thread(request, _readiness, corpus)
+
+
+async def in_probe_thread(request: Request, function: Callable[[*Given], Got], *given: *Given) -> Got:
+    """Return what `function` returns, run in one of the threads that are kept for operators."""
+    return await anyio.to_thread.run_sync(function, *given, limiter=request.app.state.probes)
+
+
+def _readiness(corpus: Corpus) -> Readiness:
     articles, sentences, passages = corpus.store.counts()
     return Readiness(
         status="ready",

@@ -1,0 +1,83 @@
+"""The writing side of one transaction."""
+
+import sqlite3
+import time
+from collections.abc import Sequence
+
+from index.articles import Article, Span
+from index.errors import ArticleNotFoundError
+from index.store.rows import READ, SEALED, Reading, id_hash, passage_row, seal, version_row
+from index.store.schema import set_facts
+
+
+class Change:
+    """What one transaction changes; all of it is committed, or nothing."""
+
+    def __init__(self, connection: sqlite3.Connection, generation: int) -> None:
+        self._connection = connection
+        self.generation = generation
+
+    def add(self, article: Article, *, version: int, sentences: Sequence[Span], readings: Sequence[Reading]) -> None:
+        """Insert a version of an article with its sentences and passages; it becomes the one that is searched.
+
+        `article.collection` is given, and the version is higher than any that there was.
+        """
+        row = version_row(
+            article, version=version, sentences=sentences, generation=self.generation, added_at=time.time()
+        )
+        key = self._connection.execute(
+            f"INSERT INTO versions ({', '.join(SEALED)}, seal, current) VALUES ({_places(len(row))}, 1)",
+            row,
+        ).lastrowid
+        self._insert(int(key or 0), readings)
+
+    def supersede(self, article_id: str) -> None:
+        """Take an article's current version out of the search; it stays readable. Raises ArticleNotFoundError."""
+        key = self._clear(article_id)
+        self._connection.execute("UPDATE versions SET current = 0 WHERE key = ?", (key,))
+
+    def remove(self, article_id: str) -> None:
+        """Remove all versions of an article, and keep the fact of it. Raises ArticleNotFoundError."""
+        self._clear(article_id)
+        (version,) = self._connection.execute(
+            "SELECT max(version) FROM versions WHERE id = ?", (article_id,)
+        ).fetchone()
+        self._connection.execute("DELETE FROM versions WHERE id = ?", (article_id,))
+        self.retire(id_hash(article_id), version, time.time())
+        # What is deleted leaves traces in files that are only appended to, until `Corpus.compact`.
+        set_facts(self._connection, deleted=self.generation)
+
+    def retire(self, hashed: str, version: int, deleted_at: float | None) -> None:
+        """Keep in mind that an article had versions up to this one, so that none of these numbers is given again."""
+        values = (hashed, version, deleted_at)
+        self._connection.execute("INSERT OR REPLACE INTO retired VALUES (?, ?, ?, ?)", (*values, seal(values)))
+
+    def replace_passages(self, article_id: str, readings: Sequence[Reading]) -> None:
+        """Replace an article's passages, and nothing else of it. Raises ArticleNotFoundError."""
+        self._insert(self._clear(article_id), readings)
+
+    def set_encoder(self, name: str) -> None:
+        """Say that all vectors are those of another encoder from now on."""
+        set_facts(self._connection, encoder=name)
+
+    def _clear(self, article_id: str) -> int:
+        """Remove an article's passages and return its current version's key."""
+        row = self._connection.execute("SELECT key FROM versions WHERE id = ? AND current", (article_id,)).fetchone()
+        if row is None:
+            raise ArticleNotFoundError(f"there is no article {article_id!r}; `quoteline articles` lists them")
+        key = int(row["key"])
+        self._connection.execute(
+            "INSERT INTO removals SELECT key, ? FROM passages WHERE article = ?", (self.generation, key)
+        )
+        self._connection.execute("DELETE FROM passages WHERE article = ?", (key,))
+        return key
+
+    def _insert(self, key: int, readings: Sequence[Reading]) -> None:
+        self._connection.executemany(
+            f"INSERT INTO passages (article, generation, {', '.join(READ)}, seal) VALUES ({_places(len(READ) + 3)})",
+            [(key, self.generation, *passage_row(reading)) for reading in readings],
+        )
+
+
+def _places(count: int) -> str:
+    return ", ".join("?" * count)

@@ -1,0 +1,100 @@
+"""Connections to SQLite, and its errors as ours."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from index.errors import CorpusBusyError, CorpusDamagedError, CorpusError
+from index.store.rows import id_hash
+
+# How long a writer waits for another one before it gives up, in seconds.
+PATIENCE = 30.0
+
+_PRAGMAS = """
+PRAGMA synchronous=FULL;        -- what was acknowledged survives a power cut, too
+PRAGMA secure_delete=ON;        -- what is deleted is overwritten
+PRAGMA foreign_keys=ON;
+PRAGMA mmap_size=1073741824;
+"""
+
+
+class Held:
+    """A thread's connection; it is closed when the thread ends, because a server's threads come and go."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def __del__(self) -> None:
+        self.connection.close()
+
+
+def connect(path: Path, *, make: bool = False) -> sqlite3.Connection:
+    """Return a connection to the database at `path`; only where `make` says so is one made that is not there."""
+    # Without a mode, SQLite puts an empty database in the place of one that somebody moved away.
+    address = f"file:{quote(str(path.absolute()))}?mode={'rwc' if make else 'rw'}"
+    connection = sqlite3.connect(
+        address, uri=True, timeout=PATIENCE, isolation_level=None, check_same_thread=False, cached_statements=64
+    )
+    try:
+        connection.row_factory = sqlite3.Row
+        # SQLite's own lower() knows ASCII only.
+        connection.create_function("casefold", 1, _casefold, deterministic=True)
+        connection.create_function("id_hash", 1, id_hash, deterministic=True)
+        _use_wal(connection)
+        connection.executescript(_PRAGMAS)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors, and the file system's, into ours."""
+    try:
+        yield
+    except sqlite3.ProgrammingError:
+        raise
+    except sqlite3.DatabaseError as error:
+        # Python's own errors, such as for text that is not UTF-8, have no code of SQLite's.
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+        raise _ours(code, path) from error
+    except OSError as error:
+        raise CorpusError(
+            f"{path} cannot be written ({error.strerror}); check its folder and who owns it, or set QUOTELINE_DATA"
+        ) from error
+
+
+def _ours(code: int, path: Path) -> CorpusError:
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return CorpusBusyError(f"another process is changing {path}; try again when it is done")
+    if code == sqlite3.SQLITE_FULL:
+        return CorpusError(f"the disk that holds {path} is full; nothing of this change was kept")
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_ERROR):
+        return CorpusDamagedError(
+            f"{path} is damaged or no database of Quoteline's; bring back a backup with `quoteline restore`, or remove "
+            "it and add the articles again"
+        )
+    return CorpusError(
+        f"{path} cannot be opened or written; check that its folder exists, is yours, is not full and not read-only"
+    )
+
+
+def _casefold(value: str | None) -> str | None:
+    return value and value.casefold()
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch to WAL; unlike with everything else, SQLite does not itself wait for another one that is doing so."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)

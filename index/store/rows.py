@@ -1,0 +1,259 @@
+"""What the store holds, as nouns and as rows.
+
+Each row of an article or of a passage carries a seal, a checksum of all that it says, taken when it was written. SQLite
+itself notices a page that makes no sense, but not a letter that became another one.
+"""
+
+import datetime as dt
+import hashlib
+import json
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.articles import Article, Origin, Passage, Span
+from index.encoding import Vectors
+from index.errors import CorpusDamagedError
+
+Number = TypeVar("Number", np.float16, np.int32, np.uint32)
+
+
+class Row(Protocol):
+    """A row of a result, by the names of its columns."""
+
+    def __getitem__(self, name: str, /) -> Any: ...  # noqa: ANN401 - what a column holds is the schema's to say
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """One passage with all that ranking needs of its sentences `[first, last)`, n of them.
+
+    vector: float32, shape (dim,). sentence_vectors: float32, shape (n, dim). Both were rounded to float16 on the way.
+    spans: int32, shape (n, 2), offsets in the article. terms: the sentences' terms as 32-bit hashes, one sentence
+    after another; term_counts: how many of them belong to each sentence.
+    """
+
+    first: int
+    last: int
+    vector: Vectors
+    spans: NDArray[np.int32]
+    sentence_vectors: Vectors
+    terms: NDArray[np.uint32]
+    term_counts: NDArray[np.uint32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Readings:
+    """Many passages at once, in columns; p passages with n sentences in all, in the order of `passages`.
+
+    vectors: float32, shape (p, dim). counts: int64, shape (p,), the sentences of each passage.
+    spans: int32, shape (n, 2). sentence_vectors: float32, shape (n, dim). terms, term_counts: as in `Reading`.
+    """
+
+    passages: tuple[Passage, ...]
+    vectors: Vectors
+    counts: NDArray[np.int64]
+    spans: NDArray[np.int32]
+    sentence_vectors: Vectors
+    terms: NDArray[np.uint32]
+    term_counts: NDArray[np.uint32]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One version of an article as the store holds it; `article.collection` is the collection that it belongs to.
+
+    digest: of the article when it was added. sentences: all of them in order. added_at: seconds since 1970.
+    current: whether no newer version took its place; only current versions are searched.
+    """
+
+    article: Article
+    version: int
+    current: bool
+    digest: str
+    sentences: tuple[Span, ...]
+    generation: int
+    added_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """An article in a list: all but its text. characters: the length of the text; sentences: how many."""
+
+    id: str
+    version: int
+    current: bool
+    collection: str
+    title: str | None
+    date: dt.date | None
+    source: str | None
+    url: str | None
+    author: str | None
+    language: str | None
+    media_type: str
+    characters: int
+    sentences: int
+    added_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the store knows of an article that is about to be added: where it is, its version and its digest."""
+
+    id: str
+    version: int
+    digest: str
+    collection: str
+    path: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """The fact of a deletion. version: the last that there was; deleted_at: seconds since 1970."""
+
+    version: int
+    deleted_at: float
+
+
+# The columns of `versions`, without its key, its seal, and `current`, which changes.
+SEALED = (
+    *("id", "version", "collection", "digest", "path", "text", "body_start", "body_end", "title", "date", "source"),
+    *("url", "author", "language", "media_type", "pages", "origins", "sentences", "generation", "added_at"),
+)
+SUMMARY = (
+    "v.id, v.version, v.current, v.collection, v.title, v.date, v.source, v.url, v.author, v.language, v.media_type,"
+    " length(v.text) AS characters, length(v.sentences) / 8 AS sentences, v.added_at"
+)
+# The columns of a passage that its seal covers; its article's key is not among them, because a restore changes it.
+READ = ("first", "last", "vector", "spans", "sentence_vectors", "terms", "term_counts")
+
+
+def seal(values: Iterable[object]) -> bytes:
+    """Return 16 bytes (BLAKE2b) that stand for these values, each with its kind and length."""
+    state = hashlib.blake2b(digest_size=16)
+    for value in values:
+        content = value if isinstance(value, bytes) else str(value).encode()
+        state.update(f"{type(value).__name__} {len(content)} ".encode())
+        state.update(content)
+    return state.digest()
+
+
+def passage_seal(first: int, last: int, *blobs: bytes) -> int:
+    """Return a CRC-32 of a passage: fifty of them are read for each question."""
+    checksum = zlib.crc32(f"{first} {last}".encode())
+    for blob in blobs:
+        checksum = zlib.crc32(blob, checksum)
+    return checksum
+
+
+def id_hash(article_id: str) -> str:
+    """Return what stands for an id that is not to be kept itself."""
+    return hashlib.sha256(article_id.encode()).hexdigest()
+
+
+def version_row(
+    article: Article, *, version: int, sentences: Sequence[Span], generation: int, added_at: float
+) -> tuple[object, ...]:
+    """Return the values of `SEALED` and their seal."""
+    values = (
+        *(article.id, version, article.collection, article.digest(), article.path, article.text),
+        *(article.body.start, article.body.end, article.title, article.date and article.date.isoformat()),
+        *(article.source, article.url, article.author, article.language, article.media_type),
+        *(json.dumps(article.pages), _origins_to_json(article.origins)),
+        np.array([(span.start, span.end) for span in sentences], dtype=np.int32).tobytes(),
+        *(generation, added_at),
+    )
+    return (*values, seal(values))
+
+
+def record_of(row: Row) -> Record:
+    """Return the record in a row of `versions`. Raises CorpusDamagedError where it is not what was written."""
+    if seal(row[name] for name in SEALED) != row["seal"]:
+        raise CorpusDamagedError(
+            f"version {row['version']} of article {row['id']!r} is not what was written: the database is damaged; "
+            "`quoteline check` says what else is, `quoteline restore` brings back a backup"
+        )
+    article = Article(
+        id=row["id"],
+        text=row["text"],
+        body=Span(row["body_start"], row["body_end"]),
+        title=row["title"],
+        date=_date(row["date"]),
+        source=row["source"],
+        url=row["url"],
+        author=row["author"],
+        language=row["language"],
+        media_type=row["media_type"],
+        pages=tuple(json.loads(row["pages"])),
+        origins=_origins_from_json(row["origins"]),
+        path=row["path"],
+        collection=row["collection"],
+    )
+    spans = np.frombuffer(row["sentences"], dtype=np.int32).reshape(-1, 2).tolist()
+    sentences = tuple(Span(*span) for span in spans)
+    return Record(
+        article, row["version"], bool(row["current"]), row["digest"], sentences, row["generation"], row["added_at"]
+    )
+
+
+def summary_of(row: Row) -> Summary:
+    """Return the summary in a row of the columns `SUMMARY`."""
+    facts = {name: row[name] for name in Summary.__dataclass_fields__}
+    return Summary(**{**facts, "date": _date(row["date"]), "current": bool(row["current"])})
+
+
+def passage_row(reading: Reading) -> tuple[object, ...]:
+    """Return the values of `READ` and their seal."""
+    blobs = (
+        reading.vector.astype(np.float16).tobytes(),
+        reading.spans.astype(np.int32).tobytes(),
+        reading.sentence_vectors.astype(np.float16).tobytes(),
+        reading.terms.astype(np.uint32).tobytes(),
+        reading.term_counts.astype(np.uint32).tobytes(),
+    )
+    return reading.first, reading.last, *blobs, passage_seal(reading.first, reading.last, *blobs)
+
+
+def is_sound(row: Row) -> bool:
+    """Whether a passage is what was written."""
+    return bool(passage_seal(*(row[name] for name in READ)) == row["seal"])
+
+
+def readings_of(rows: Sequence[Row], dim: int) -> Readings:
+    """Return the passages in `rows`. Raises CorpusDamagedError where one is not what was written."""
+    for row in rows:
+        if not is_sound(row):
+            raise CorpusDamagedError(
+                f"a passage of article {row['id']!r} is not what was written: the database is damaged; `quoteline "
+                "check` says what else is, `quoteline rebuild --encode` makes all passages again from the texts"
+            )
+    return Readings(
+        passages=tuple(Passage(row["key"], row["id"], row["first"], row["last"]) for row in rows),
+        vectors=column(rows, "vector", np.float16).reshape(-1, dim).astype(np.float32),
+        counts=np.array([row["last"] - row["first"] for row in rows], dtype=np.int64),
+        spans=column(rows, "spans", np.int32).reshape(-1, 2),
+        sentence_vectors=column(rows, "sentence_vectors", np.float16).reshape(-1, dim).astype(np.float32),
+        terms=column(rows, "terms", np.uint32),
+        term_counts=column(rows, "term_counts", np.uint32),
+    )
+
+
+def column(rows: Sequence[Row], name: str, dtype: type[Number]) -> NDArray[Number]:
+    """Return the arrays of one column, one after another."""
+    return np.frombuffer(b"".join(row[name] for row in rows), dtype=dtype)
+
+
+def _date(value: str | None) -> dt.date | None:
+    return dt.date.fromisoformat(value) if value else None
+
+
+def _origins_to_json(origins: dict[str, Origin]) -> str:
+    return json.dumps({k: [o.where, *((o.span.start, o.span.end) if o.span else ())] for k, o in origins.items()})
+
+
+def _origins_from_json(value: str) -> dict[str, Origin]:
+    return {k: Origin(where, Span(*span) if span else None) for k, (where, *span) in json.loads(value).items()}
