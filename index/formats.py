@@ -15,6 +15,7 @@ from index.articles import Article, Span
 from index.decoding import decode, is_blank
 from index.errors import FormatError
 from index.heads import read_head
+from index.splitting import MOST_SENTENCES, has_too_many_sentences
 
 # The largest document, and the longest line of JSON Lines, in bytes. No article is that long; a database dump is.
 MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
@@ -50,32 +51,41 @@ _ALIASES = {
 }
 _SAYS_NOTHING = ("", "application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded")
 
+Reader = Callable[[str, bytes, str | None, str, str | None], Article]
+"""Media type, content, charset, the article's id and path to an article; raises FormatError, as `read_document`."""
+
 
 def read_articles(
-    file: BinaryIO, *, name: str, media_type: str | None = None, path: str | None = None
+    file: BinaryIO,
+    *,
+    name: str,
+    media_type: str | None = None,
+    path: str | None = None,
+    reader: Reader | None = None,
 ) -> Iterator[Article | FormatError]:
     """Yield the articles of a file opened for bytes; what cannot be read is yielded as an error, and the rest goes on.
 
     name: what the file is called, in messages and, without its folder and extension, as the article's id.
     media_type: what the sender says it is, parameters allowed; without it the extension decides, then the content.
     path: becomes `Article.path`; not for JSON Lines, whose records are no files.
+    reader: reads a document that is one article; `read_document`, or what does the same elsewhere.
     Raises nothing for what the file holds. The file is read from where it stands and not closed.
     """
-    shown = printable(name)
+    shown = _printable(name)
     try:
-        yield from _read(file, name, shown, media_type or "", path)
+        yield from _read(file, name, shown, media_type or "", path, reader or read_document)
     except FormatError as error:
         yield FormatError(f"{shown} {error}")
     except OSError:
         yield FormatError(f"{shown} could not be read to its end; check the file and its disk, then add it again")
 
 
-def kind_of_document(content: bytes, *, name: str, media_type: str | None = None) -> str | None:
-    """Return the media type that `read_articles` reads `content` as; None where it reads it as none."""
-    try:
-        return _kind(_split(media_type or "")[0], name) or _sniff(content)
-    except FormatError:
-        return None
+def read_document(kind: str, data: bytes, charset: str | None, id: str, path: str | None) -> Article:  # noqa: A002
+    """Return the article that one document of the media type `kind` is, here and now. Raises FormatError.
+
+    charset: what the sender says; None where nothing is said.
+    """
+    return _READERS[kind](data, charset, id, path)
 
 
 def article_id(name: str) -> str:
@@ -87,7 +97,9 @@ def article_id(name: str) -> str:
     return re.sub(r"-{2,}", "-", slug).strip("-.")[:80].rstrip("-.") or "article"
 
 
-def _read(file: BinaryIO, name: str, shown: str, media_type: str, path: str | None) -> Iterator[Article | FormatError]:
+def _read(
+    file: BinaryIO, name: str, shown: str, media_type: str, path: str | None, reader: Reader
+) -> Iterator[Article | FormatError]:
     if path is not None and re.search("[\ud800-\udfff]", path):
         raise FormatError("has a path that is not UTF-8, which cannot be stored; rename it")
     essence, charset = _split(media_type)
@@ -104,7 +116,10 @@ def _read(file: BinaryIO, name: str, shown: str, media_type: str, path: str | No
     if kind == records.MEDIA_TYPE:
         yield from records.read_records(BytesIO(data), name=shown, limit=MAX_DOCUMENT_BYTES)
         return
-    yield replace(_READERS[kind](data, charset, article_id(name), path), named=False)
+    article = reader(kind, data, charset, article_id(name), path)
+    if has_too_many_sentences(article.text):
+        raise FormatError(f"holds more than {MOST_SENTENCES} line breaks and punctuation marks; split it")
+    yield replace(article, named=False)
 
 
 def _split(media_type: str) -> tuple[str, str | None]:
@@ -122,7 +137,7 @@ def _kind(essence: str, name: str) -> str | None:
     kind = _ALIASES.get(essence, essence)
     if kind not in _READERS and kind != records.MEDIA_TYPE:
         readable = ", ".join([*_READERS, records.MEDIA_TYPE])
-        raise FormatError(f"is said to be {printable(essence[:80])}, which cannot be read; send one of {readable}")
+        raise FormatError(f"is said to be {_printable(essence[:80])}, which cannot be read; send one of {readable}")
     return kind
 
 
@@ -143,8 +158,7 @@ def _sniff(data: bytes) -> str:
     return "text/markdown" if re.match(rb"---[ \t]*\r?\n\w+:", head) else "text/plain"
 
 
-def printable(name: str) -> str:
-    """Return `name` as a message may show it: without characters that would move the cursor or hide."""
+def _printable(name: str) -> str:
     return "".join(c if c.isprintable() else "\ufffd" for c in name)
 
 

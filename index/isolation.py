@@ -19,37 +19,46 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from types import MappingProxyType
-from typing import BinaryIO, Self
+from typing import IO, Any, BinaryIO, Self
 
 from index import pdfs, webpages
 from index.articles import Article, Origin, Span
 from index.errors import FormatError, OverloadError
-from index.formats import MAX_DOCUMENT_BYTES, article_id, kind_of_document, printable, read_articles
-from index.metadata import Metadata, check_storable
+from index.formats import MAX_DOCUMENT_BYTES, read_articles, read_document
+from index.metadata import Metadata, check_storable, one_line
 
 SECONDS = 20.0
 MEGABYTES = 1024
-"""What one document may take; memory in MiB, beyond what a child holds before it reads its first one."""
+"""What one document may take; memory in MiB, beyond what its child holds already."""
 
 _ISOLATED = (webpages.MEDIA_TYPE, pdfs.MEDIA_TYPE)
-# A child is replaced after so many documents, or one that took so many MiB: what libraries leak goes with it.
+_MEBIBYTE = 1024 * 1024
+# A child is replaced after so many documents, or when it has grown by so many MiB: what libraries leak goes with it.
 _DOCUMENTS_PER_CHILD = 500
 _MEGABYTES_TO_KEEP = 256
 _SECONDS_TO_START = 60.0
-# No article's text is longer than the longest document. In JSON a character may take six bytes, as an escape.
+# What the kernel gives a child whose parent is no longer there to end it.
+_SECONDS_OF_GRACE = 5.0
+# The text of a PDF may be longer than its file.
 _MOST_ANSWER_BYTES = MAX_DOCUMENT_BYTES
 _LONGEST_MESSAGE = 1000
-
+# A child's exit status where Python, and not a C library, could get no more memory.
+_OUT_OF_MEMORY = 86
 _INSTEAD = "save the story itself as text or Markdown"
+_CANNOT_START = "no process to read HTML and PDF in could be started; check the machine's memory, then try again"
+
 _COMMAND = (sys.executable, "-P", "-m", "index.isolation")
 # All that a child sees of the environment. Keys and passwords stand there too, and a child may be taken over.
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "SYSTEMROOT")
-_logger = logging.getLogger(__name__)
+# Before a document: the lengths of its header, in JSON, and of its content. Before an answer: its length.
+_LENGTHS = struct.Struct(">IQ")
+_LENGTH = struct.Struct(">Q")
+_logger = logging.getLogger("quoteline")
 
 
 class Isolated:
@@ -86,30 +95,47 @@ class Isolated:
         seconds: float = SECONDS,
         megabytes: int = MEGABYTES,
     ) -> list[Article | FormatError]:
-        """Return what `read_articles` yields for a file of this content, or an error that says which limit it broke.
+        """Return what `read_articles` yields for a file of this content, with the same limits.
+
+        For JSON Lines of many records take `read_articles`, which holds one of them at a time.
+        """
+        file = BytesIO(content)
+        return list(
+            self.read_articles(file, name=name, media_type=media_type, path=path, seconds=seconds, megabytes=megabytes)
+        )
+
+    def read_articles(
+        self,
+        file: BinaryIO,
+        *,
+        name: str,
+        media_type: str | None = None,
+        path: str | None = None,
+        seconds: float = SECONDS,
+        megabytes: int = MEGABYTES,
+    ) -> Iterator[Article | FormatError]:
+        """Yield what `index.formats.read_articles` yields, or an error that says which limit the document broke.
 
         The seconds begin when a child begins to read; waiting for one does not count.
         Raises OverloadError where no child can be started.
         """
-        kind = kind_of_document(content, name=name, media_type=media_type)
-        if kind not in _ISOLATED:
-            return list(read_articles(BytesIO(content), name=name, media_type=media_type, path=path))
-        document = _Document(content, name, media_type, path, kind, seconds, megabytes)
-        return [self._pool.submit(self._read, document).result()]
 
-    def _read(self, document: "_Document") -> Article | FormatError:
-        try:
-            with self._child() as child:
-                return child.read(document)
-        except _UsedChildDiedError:
-            # What an earlier document left behind may be to blame; a fresh child tells.
-            with self._child(fresh=True) as child:
-                return child.read(document)
+        def reader(kind: str, data: bytes, charset: str | None, id: str, path: str | None) -> Article:  # noqa: A002
+            if kind not in _ISOLATED:
+                return read_document(kind, data, charset, id, path)
+            document = _Document(kind, data, charset, id, path, seconds, megabytes)
+            return self._pool.submit(self._read, document).result()
+
+        return read_articles(file, name=name, media_type=media_type, path=path, reader=reader)
+
+    def _read(self, document: "_Document") -> Article:
+        with self._child() as child:
+            return child.read(document)
 
     @contextlib.contextmanager
-    def _child(self, *, fresh: bool = False) -> Iterator["_Child"]:
+    def _child(self) -> Iterator["_Child"]:
         """Lend a child, a kept one where there is one. It is kept again unless it is dead or worn."""
-        child = self._idle.pop() if self._idle and not fresh else _Child()
+        child = self._kept() or _Child()
         try:
             yield child
         finally:
@@ -118,25 +144,26 @@ class Isolated:
             else:
                 self._idle.append(child)
 
+    def _kept(self) -> "_Child | None":
+        while self._idle:
+            child = self._idle.pop()
+            if not child.is_worn:
+                return child
+            child.close()
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class _Document:
-    """A document to read, what it is read as, and what it may take."""
+    """A document to read, as what, and what it may take."""
 
-    content: bytes
-    name: str
-    media_type: str | None
-    path: str | None
     kind: str
+    content: bytes
+    charset: str | None
+    id: str
+    path: str | None
     seconds: float
     megabytes: int
-
-    def refusal(self, why: str) -> FormatError:
-        return FormatError(f"{printable(self.name)} {why}")
-
-
-class _UsedChildDiedError(Exception):
-    """A child that had read other documents before died while it read this one."""
 
 
 # --- in the parent ----------------------------------------------------------------------------------------------------
@@ -146,7 +173,6 @@ class _Child:
     """A child process, from its start to its end, for one thread at a time."""
 
     def __init__(self) -> None:
-        self._is_used = False
         self._is_last = False
         self._process = self._start()
         with self._killed_after(_SECONDS_TO_START):
@@ -169,26 +195,23 @@ class _Child:
                     pipe.close()
         self._process.wait()
 
-    def read(self, document: _Document) -> Article | FormatError:
-        """Return the article, or why there is none. Raises _UsedChildDiedError where that may not be its own fault."""
+    def read(self, document: _Document) -> Article:
+        """Return the article. Raises FormatError where there is none, or where the child does not live to find it."""
         with self._killed_after(document.seconds) as is_late:
             self._send(document)
             answer = self._receive()
-        used, self._is_used = self._is_used, True
         if answer is not None:
             return self._understood(answer, document)
         self._is_last = True
         if is_late():
-            return document.refusal(f"took longer than {document.seconds:g} s to read; {_INSTEAD}")
+            raise FormatError(f"took longer than {document.seconds:g} s to read; {_INSTEAD}")
         self._process.kill()
         status = self._process.wait()
-        if used:
-            raise _UsedChildDiedError
         if status == _OUT_OF_MEMORY:
-            return document.refusal(f"needs more than {document.megabytes} MiB of memory to be read; {_INSTEAD}")
-        _logger.warning("the reader of %s ended with status %d", printable(document.name), status)
-        return document.refusal(
-            f"broke off its reader: it is damaged, or needs more than {document.megabytes} MiB of memory; {_INSTEAD}"
+            raise FormatError(f"needs more than {document.megabytes} MiB of memory to be read; {_INSTEAD}")
+        _logger.warning("the reader of a document (%s) ended with status %d", document.id, status)
+        raise FormatError(
+            f"made its reader fail: it is damaged, or needs more than {document.megabytes} MiB of memory; {_INSTEAD}"
         )
 
     def _start(self) -> "subprocess.Popen[bytes]":
@@ -226,7 +249,7 @@ class _Child:
             self._is_last |= late.is_set()
 
     def _send(self, document: _Document) -> None:
-        about = [document.name, document.media_type, document.path, document.seconds, document.megabytes]
+        about = [document.kind, document.charset, document.seconds, document.megabytes]
         header = json.dumps(about).encode()
         pipe = _open(self._process.stdin)
         # A child that died takes no more; that it has no answer is noticed next.
@@ -246,18 +269,19 @@ class _Child:
         answer = pipe.read(size)
         return answer if len(answer) == size else None
 
-    def _understood(self, answer: bytes, document: _Document) -> Article | FormatError:
+    def _understood(self, answer: bytes, document: _Document) -> Article:
+        refusal: str | None = None
         try:
             found = json.loads(answer)
             self._is_last |= found["last"] is not False
-            if (error := found["error"]) is not None:
-                return FormatError(printable(_string(error))[:_LONGEST_MESSAGE])
-            return _article_from(found["article"], document)
+            if found["refusal"] is None:
+                return _article_from(found["article"], document)
+            refusal = _one_line(found["refusal"])
         # All that JSON of a wrong shape, or an article that is none, can raise.
-        except (ValueError, TypeError, LookupError, RecursionError, AttributeError, FormatError):
+        except (ValueError, TypeError, LookupError, RecursionError, FormatError):
             self._is_last = True
-            _logger.warning("the reader of %s gave a senseless answer", printable(document.name))
-            return document.refusal(f"broke its reader; {_INSTEAD}")
+            _logger.warning("the reader of a document (%s) gave an answer that is none", document.id)
+        raise FormatError(refusal or f"made its reader fail; {_INSTEAD}")
 
 
 def _open(pipe: IO[bytes] | None) -> IO[bytes]:
@@ -272,11 +296,11 @@ def _article_from(found: Mapping[str, object], document: _Document) -> Article:
     check_storable(text, "its text")
     metadata = Metadata()
     for name, value, where, *span in _sequence(found["facts"]):
-        origin = Origin(printable(_string(where)), _span(span, text) if span else None)
+        origin = Origin(_one_line(where), _span(span, text) if span else None)
         metadata = metadata.adding(_string(name), _string(value), origin)
     return metadata.describe(
         text,
-        id=article_id(document.name),
+        id=document.id,
         body=_span(found["body"], text),
         media_type=document.kind,
         path=document.path,
@@ -288,6 +312,10 @@ def _string(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError("not a string")
     return value
+
+
+def _one_line(value: object) -> str:
+    return (one_line(_string(value)) or "")[:_LONGEST_MESSAGE]
 
 
 def _sequence(value: object) -> list[Any]:
@@ -311,28 +339,25 @@ def _offset(value: object, text: str) -> int:
 
 
 def serve() -> None:
-    """Read documents from standard input and answer on standard output, until the input ends."""
+    """Read documents from standard input and answer on standard output, until the input ends or much was read."""
     requests, answers = _take_pipes()
     _warm_up()
     _give_up_rights()
-    before = _memory()
-    _answer(answers, b"")
-    for number in range(1, _DOCUMENTS_PER_CHILD + 1):
+    most = _memory().resident + _MEGABYTES_TO_KEEP * _MEBIBYTE
+    _send_answer(answers, {})
+    for left in reversed(range(_DOCUMENTS_PER_CHILD)):
         lengths = requests.read(_LENGTHS.size)
         if len(lengths) < _LENGTHS.size:
             return
         header, content = (requests.read(length) for length in _LENGTHS.unpack(lengths))
-        name, media_type, path, seconds, megabytes = json.loads(header)
-        _limit(seconds, before, megabytes)
+        kind, charset, seconds, megabytes = json.loads(header)
         try:
-            file = BytesIO(content)
-            [found] = read_articles(file, name=name, media_type=media_type, path=path)
-            grown = _memory().resident - before.resident > _MEGABYTES_TO_KEEP * _MEBIBYTE
-            _answer(answers, _described(found, last=grown or number == _DOCUMENTS_PER_CHILD))
+            _limit(seconds, megabytes)
+            answer = _answer_to(kind, content, charset)
+            _send_answer(answers, {**answer, "last": left == 0 or _memory().resident > most})
         except MemoryError:
             os._exit(_OUT_OF_MEMORY)
-        # Held while the next one is waited for, they would be memory that nothing needs.
-        del content, file, found
+        _unlimit()
 
 
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
@@ -345,26 +370,35 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
 
 
 def _warm_up() -> None:
-    """Read one document of each kind, so that libraries are loaded before memory is counted and limited."""
-    for name, content in _SAMPLES.items():
-        list(read_articles(BytesIO(content), name=name))
+    """Read a document of each kind, so that the libraries are there before memory is counted and limited."""
+    for kind, content in _SAMPLES.items():
+        read_document(kind, content, None, "sample", None)
 
 
-def _described(found: Article | FormatError, *, last: bool) -> bytes:
-    if isinstance(found, FormatError):
-        return json.dumps({"last": last, "error": str(found)}).encode()
+def _answer_to(kind: str, content: bytes, charset: str | None) -> dict[str, object]:
+    try:
+        article = read_document(kind, content, charset, "document", None)
+    except FormatError as error:
+        return {"refusal": str(error)}
     facts = [
-        [name, str(getattr(found, name)), origin.where, *([origin.span.start, origin.span.end] if origin.span else [])]
-        for name, origin in found.origins.items()
+        [
+            name,
+            str(getattr(article, name)),
+            origin.where,
+            *([origin.span.start, origin.span.end] if origin.span else []),
+        ]
+        for name, origin in article.origins.items()
     ]
-    body = [found.body.start, found.body.end]
-    article = {"text": found.text, "body": body, "pages": found.pages, "facts": facts}
-    return json.dumps({"last": last, "error": None, "article": article}, ensure_ascii=False).encode()
+    body = [article.body.start, article.body.end]
+    return {"refusal": None, "article": {"text": article.text, "body": body, "pages": article.pages, "facts": facts}}
 
 
-def _answer(pipe: BinaryIO, answer: bytes) -> None:
-    pipe.write(_LENGTH.pack(len(answer)))
-    pipe.write(answer)
+def _send_answer(pipe: BinaryIO, answer: Mapping[str, object]) -> None:
+    content = json.dumps(answer, ensure_ascii=False).encode()
+    if len(content) > _MOST_ANSWER_BYTES:
+        content = json.dumps({"last": True, "refusal": "holds more text than one document may; split it"}).encode()
+    pipe.write(_LENGTH.pack(len(content)))
+    pipe.write(content)
     pipe.flush()
 
 
@@ -380,16 +414,66 @@ def _give_up_rights() -> None:
             resource.setrlimit(right, (0, 0))
 
 
-def _limit(seconds: float, before: "_Memory", megabytes: int) -> None:
-    """Have the kernel end this process where the next document takes more time than that, or refuse it more memory."""
+def _limit(seconds: float, megabytes: int) -> None:
+    """Have the kernel end this process where the next document takes longer than that, and refuse it more memory."""
     if sys.platform != "win32":
         import resource
 
-        # The parent kills first. This is for when the parent is killed: no child outlives it for longer.
-        signal.setitimer(signal.ITIMER_REAL, seconds + _SECONDS_OF_GRACE)
+        # The parent kills first. This is for when the parent itself was killed: no child outlives it for long.
+        seconds += _SECONDS_OF_GRACE
+        signal.setitimer(signal.ITIMER_REAL, seconds)
         used = resource.getrusage(resource.RUSAGE_SELF)
-        cpu = math.ceil(used.ru_utime + used.ru_stime + seconds + _SECONDS_OF_GRACE)
-        resource.setrlimit(resource.RLIMIT_CPU, (cpu, resource.RLIM_INFINITY))
-        if before.address_space:
-            limit = before.address_space + megabytes * _MEBIBYTE
-            resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+        _lower(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime + seconds))
+        if size := _memory().size:
+            _lower(resource.RLIMIT_AS, size + megabytes * _MEBIBYTE)
+
+
+def _unlimit() -> None:
+    """Stop the clock while the next document is waited for."""
+    if sys.platform != "win32":
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _lower(right: int, limit: int) -> None:
+    """Set a limit, no higher than it may be, so that it can be raised again for the next document."""
+    if sys.platform != "win32":
+        import resource
+
+        _, most = resource.getrlimit(right)
+        resource.setrlimit(right, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """Bytes of this process: its address space, and what of it is in memory; 0 where the system does not say."""
+
+    size: int
+    resident: int
+
+
+def _memory() -> _Memory:
+    try:
+        size, resident, *_ = Path("/proc/self/statm").read_text().split()
+    except OSError:
+        return _Memory(0, 0)
+    page = os.sysconf("SC_PAGE_SIZE")
+    return _Memory(int(size) * page, int(resident) * page)
+
+
+_SAMPLES = {
+    webpages.MEDIA_TYPE: b"<html><head><title>A sample</title></head><body><p>It ends.</p></body></html>",
+    pdfs.MEDIA_TYPE: b"""%PDF-1.4
+1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj
+2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj
+3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 99 99]/Resources<</Font<</F 4 0 R>>>>/Contents 5 0 R>>endobj
+4 0 obj<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>endobj
+5 0 obj<</Length 31>>stream
+BT/F 9 Tf 9 9 Td(It ends.)Tj ET
+endstream endobj
+trailer<</Root 1 0 R>>
+%%EOF
+""",
+}
+
+if __name__ == "__main__":
+    serve()

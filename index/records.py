@@ -10,6 +10,7 @@ from index.articles import COLLECTION, COLLECTION_RULE, Article, Span
 from index.decoding import is_blank, kind_of
 from index.errors import FormatError
 from index.metadata import Metadata, check_storable, metadata_from
+from index.splitting import MOST_SENTENCES, has_too_many_sentences
 
 MEDIA_TYPE = "application/x-ndjson"
 _CHUNK = 1024 * 1024
@@ -31,7 +32,7 @@ def read_records(file: BinaryIO, *, name: str, limit: int) -> Iterator[Article |
                 _skip_line(file, line)
                 raise FormatError(f"is longer than {limit} bytes; split the article")
             if line.strip(b" \t\r\n\xef\xbb\xbf"):
-                yield _record(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line)
+                yield read_record(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line)
         except FormatError as error:
             yield FormatError(f"{name}, line {number}: {error}")
     if number == 0:
@@ -52,7 +53,8 @@ def _skip_line(file: BinaryIO, line: bytes) -> None:
         line = file.readline(_CHUNK)
 
 
-def _record(line: bytes) -> Article:
+def read_record(line: bytes) -> Article:
+    """Return the article that one line is. Raises FormatError."""
     record = _parse(line)
     text = record.get("text")
     if not isinstance(text, str):
@@ -60,6 +62,10 @@ def _record(line: bytes) -> Article:
     if is_blank(text):
         raise FormatError("the record's text is blank; fill it in or remove the line")
     check_storable(text, "the record's text")
+    if has_too_many_sentences(text):
+        raise FormatError(
+            f"the record's text holds more than {MOST_SENTENCES} line breaks and punctuation marks; split it"
+        )
     metadata = _metadata(record)
     own = _own_id(record)
     article_id = own or _derived_id(text, metadata)

@@ -102,6 +102,8 @@ def _extract(tree: "_Element") -> "Document | None":
             with_metadata=True,
             date_extraction_params=dates,
         )
+    except MemoryError:  # The page may be fine.
+        raise
     except Exception:  # Its heuristics raise all sorts of things on broken pages; the page is what is wrong.
         raise FormatError("is not HTML that can be read; save the story itself as text or Markdown") from None
     return None if isinstance(found, dict) else found

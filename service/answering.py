@@ -1,6 +1,5 @@
 """Questions in, cited answers out. No HTTP here."""
 
-import datetime as dt
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,10 +7,10 @@ from typing import Literal
 
 from index.confidence import ANSWERED, PERHAPS, any_answers, sentence_answers
 from index.corpus import Corpus
-from index.errors import FilterError
+from index.errors import CorpusDamagedError, FilterError
 from index.retrieval import Candidate, Retrieved, Retriever
 from index.store import Filters, Record
-from service.links import article_link, utf16_offset
+from service.citations import Quotation, quotation
 
 Verdict = Literal["answered", "perhaps", "unanswered"]
 
@@ -20,30 +19,10 @@ MOST_TOP_K = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Citation:
-    """One sentence, word for word, and where it stands.
+class Citation(Quotation):
+    """A sentence of an answer. n: its place there, from 1. score: the estimated probability that it answers."""
 
-    id: names article, version and span for good. start_char, end_char: half-open, in code points of the article's text;
-    start_utf16, end_utf16: the same in UTF-16 units, as JavaScript counts. before, after: the neighbouring sentences.
-    page: counted from 1, for sources that have pages. score: the estimated probability that this sentence answers.
-    """
-
-    id: str
     n: int
-    quote: str
-    article_id: str
-    title: str | None
-    source: str | None
-    date: dt.date | None
-    url: str | None
-    link: str
-    page: int | None
-    start_char: int
-    end_char: int
-    start_utf16: int
-    end_utf16: int
-    before: str | None
-    after: str | None
     score: float
 
 
@@ -128,33 +107,15 @@ class Answerer:
 
 
 def _citation(n: int, candidate: Candidate, record: Record, base_url: str) -> Citation:
-    article, sentence = record.article, candidate.sentence
-    start, end = sentence.span.start, sentence.span.end
-    start_utf16 = utf16_offset(article.text, start)
-    return Citation(
-        id=f"{article.id}.{record.version}.{start}-{end}",
-        n=n,
-        quote=sentence.span.of(article.text),
-        article_id=article.id,
-        title=article.title,
-        source=article.source,
-        date=article.date,
-        url=article.url,
-        link=article_link(article, sentence.span, base_url),
-        page=article.page_of(start),
-        start_char=start,
-        end_char=end,
-        start_utf16=start_utf16,
-        end_utf16=start_utf16 + utf16_offset(article.text[start:end], end - start),
-        before=_neighbour(record, sentence.ordinal - 1),
-        after=_neighbour(record, sentence.ordinal + 1),
-        score=round(sentence_answers(candidate.features), 3),
-    )
-
-
-def _neighbour(record: Record, ordinal: int) -> str | None:
-    inside = 0 <= ordinal < len(record.sentences)
-    return record.sentences[ordinal].of(record.article.text) if inside else None
+    sentence = candidate.sentence
+    # The offsets were found in a passage's row; the article's own row has to say the same.
+    if record.sentences[sentence.ordinal] != sentence.span:
+        raise CorpusDamagedError(
+            f"a passage of {sentence.article_id} holds other sentences than the article; run `quoteline check`"
+        )
+    quoted = quotation(record, sentence.span, base_url)
+    facts = {name: getattr(quoted, name) for name in Quotation.__dataclass_fields__}
+    return Citation(**facts, n=n, score=round(sentence_answers(candidate.features), 3))
 
 
 def _reason(verdict: Verdict, retrieved: Retrieved, filtered: bool) -> str:

@@ -1,20 +1,23 @@
-"""The command line: `quoteline serve | add | ask | articles | remove | rebuild | check | prepare | bench`."""
+"""The command line: `quoteline serve | add | ask | articles | remove | keys | check | rebuild | backup | restore | …`."""
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from pydantic import ValidationError
 
-from index.articles import Article
+from index.articles import COLLECTION, COLLECTION_RULE, Article
 from index.corpus import Corpus
 from index.encoding import load_encoder
-from index.errors import FormatError, InputError, QuotelineError
+from index.errors import CorpusError, FormatError, InputError, QuotelineError
 from index.formats import MEDIA_TYPES, read_articles
+from index.store import Filters
 from service.answering import DEFAULT_TOP_K, MOST_TOP_K, Answerer
+from service.keycommands import keys
 from service.plaintext import render_answer
 from service.settings import Settings
 
@@ -53,9 +56,12 @@ def _settings(**given: object) -> Settings:
 
 
 @contextmanager
-def _corpus(settings: Settings, *, adding: bool = False, encode_again: bool = False) -> Iterator[Corpus]:
-    encoder = load_encoder(settings.model, settings.models_folder, device=settings.device if adding else "cpu")
-    corpus = Corpus(settings.corpus_folder, encoder, encode_again=encode_again)
+def _corpus(
+    settings: Settings, *, adding: bool = False, rebuild: bool = False, encode_again: bool = False
+) -> Iterator[Corpus]:
+    device = settings.device if adding or encode_again else "cpu"
+    encoder = load_encoder(settings.model, settings.models_folder, device=device)
+    corpus = Corpus(settings.corpus_folder, encoder, rebuild=rebuild, encode_again=encode_again)
     try:
         yield corpus
     finally:
@@ -71,6 +77,9 @@ def commands() -> None:
     """Ask your articles a question; get the sentences that answer it, word for word."""
 
 
+commands.add_command(keys)
+
+
 @commands.command()
 @click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @_flags(*Settings.model_fields)
@@ -80,47 +89,55 @@ def serve(paths: tuple[Path, ...], **given: object) -> None:
     if paths:
         _add_to(settings, paths)
     # Imported here: the other commands need no web server.
-    import uvicorn
+    from service.access import check_binding, parse_rate
+    from service.app import serve as serve_http
+    from service.keys import KeyStore
 
-    from service.app import create_app
-
+    parse_rate(settings.rate)
+    check_binding(settings, KeyStore(settings.keys_file))
     address = f"http://{settings.host}:{settings.port}"
     click.echo(f"Quoteline serves {settings.data} at {address}\n  curl '{address}/ask?q=Your+question'", err=True)
-    uvicorn.run(create_app(settings), host=settings.host, port=settings.port, log_level="warning", access_log=False)
+    serve_http(settings)
 
 
 @commands.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--collection", help="The collection they go into; else where they are already, or `default`.")
 @_flags(*_COMMON, "device")
-def add(paths: tuple[Path, ...], **given: object) -> None:
+def add(paths: tuple[Path, ...], collection: str | None, **given: object) -> None:
     """Add articles from files and folders: text, Markdown, HTML, PDF, JSON Lines."""
-    sys.exit(1 if _add_to(_settings(**given), paths) else 0)
+    if collection is not None and not COLLECTION.fullmatch(collection):
+        raise InputError(f"{collection!r} is no collection: {COLLECTION_RULE}")
+    sys.exit(1 if _add_to(_settings(**given), paths, collection) else 0)
 
 
 @commands.command()
 @click.argument("question", nargs=-1, required=True)
 @click.option("--top-k", default=DEFAULT_TOP_K, type=click.IntRange(1, MOST_TOP_K), help="The most citations to show.")
+@click.option("--collection", "collections", multiple=True, help="Ask this collection only; may be repeated.")
 @_flags(*_COMMON, "answered", "perhaps")
-def ask(question: tuple[str, ...], top_k: int, **given: object) -> None:
+def ask(question: tuple[str, ...], top_k: int, collections: tuple[str, ...], **given: object) -> None:
     """Ask QUESTION; exit code 3 where nothing answers."""
     settings = _settings(**given)
     with _corpus(settings) as corpus:
         answerer = Answerer(corpus, answered=settings.answered, perhaps=settings.perhaps)
-        answer = answerer.ask(" ".join(question), top_k=top_k)
+        answer = answerer.ask(" ".join(question), top_k=top_k, filters=Filters(collections=collections))
     click.echo(render_answer(answer), nl=False)
     # Not 1, an error of ours, nor 2, an error of use.
     sys.exit(3 if answer.verdict == "unanswered" else 0)
 
 
 @commands.command()
+@click.option("--collection", "collections", multiple=True, help="List this collection only; may be repeated.")
 @_flags(*_COMMON)
-def articles(**given: object) -> None:
-    """List the articles: id, date, sentences, title; one a line, separated by tabs."""
+def articles(collections: tuple[str, ...], **given: object) -> None:
+    """List the articles: id, date, sentences, title, version, collection; one a line, separated by tabs."""
     with _corpus(_settings(**given)) as corpus:
         after = ""
-        while page := corpus.store.summaries(after=after):
-            for article in page:
-                click.echo(f"{article.id}\t{article.date or '-'}\t{article.sentences}\t{article.title or '-'}")
+        while page := corpus.store.summaries(after=after, filters=Filters(collections=collections)):
+            for one in page:
+                facts = (one.id, one.date or "-", one.sentences, one.title or "-", one.version, one.collection)
+                click.echo("\t".join(map(str, facts)))
             after = page[-1].id
 
 
@@ -128,10 +145,20 @@ def articles(**given: object) -> None:
 @click.argument("article_ids", metavar="ID...", nargs=-1, required=True)
 @_flags(*_COMMON)
 def remove(article_ids: tuple[str, ...], **given: object) -> None:
-    """Remove articles by id; all of them, or none where one is not there."""
+    """Remove articles by id, with all their versions; all of them, or none where one is not there."""
     with _corpus(_settings(**given)) as corpus:
         corpus.remove(article_ids)
+        _erase_traces(corpus)
     click.echo(f"removed {_count(len(set(article_ids)), 'article')}")
+
+
+@commands.command()
+@_flags(*_COMMON)
+def compact(**given: object) -> None:
+    """Erase what removed articles left in the files; a server does so by itself, a while after a removal."""
+    with _corpus(_settings(**given)) as corpus:
+        _erase_traces(corpus)
+    click.echo("nothing is left of removed articles")
 
 
 @commands.command()
@@ -139,11 +166,34 @@ def remove(article_ids: tuple[str, ...], **given: object) -> None:
 @_flags(*_COMMON, "device")
 def rebuild(encode: bool, **given: object) -> None:
     """Build the lexical index and the vector index again from the stored articles."""
-    settings = _settings(**given)
-    with _corpus(settings, adding=encode, encode_again=encode) as corpus:
-        corpus.rebuild()
+    with _corpus(_settings(**given), rebuild=True, encode_again=encode) as corpus:
         found, _, passages = corpus.store.counts()
     click.echo(f"rebuilt the indexes of {_count(found, 'article')}, {_count(passages, 'passage')}")
+
+
+@commands.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@_flags(*_COMMON)
+def backup(folder: Path, **given: object) -> None:
+    """Copy all articles and vectors, as they are now, to the new folder FOLDER; servers and writers go on."""
+    with _corpus(_settings(**given)) as corpus:
+        made = corpus.back_up(folder)
+    click.echo(f"{_count(made.articles, 'article')}, generation {made.generation}: {folder}")
+
+
+@commands.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--with-deleted", is_flag=True, help="Also what was removed after the backup was made.")
+@_flags(*_COMMON)
+def restore(folder: Path, with_deleted: bool, **given: object) -> None:
+    """Bring the corpus back to the backup in FOLDER, and nothing else; all or nothing. Servers go on, and follow."""
+    with _corpus(_settings(**given)) as corpus:
+        restored = corpus.restore(folder, with_deleted=with_deleted)
+    click.echo(f"restored {_count(restored.articles, 'article')}, {_count(restored.versions, 'version')}")
+    if restored.left_out:
+        click.echo(
+            f"left out {_count(restored.left_out, 'article')}: removed since; --with-deleted brings them back", err=True
+        )
 
 
 @commands.command()
@@ -151,7 +201,7 @@ def rebuild(encode: bool, **given: object) -> None:
 def check(**given: object) -> None:
     """Check that every text, span, vector and index is consistent; exit code 1 where one is not."""
     with _corpus(_settings(**given)) as corpus:
-        findings = corpus.check()
+        findings = [*corpus.repairs, *corpus.check()]
         found, sentences, passages = corpus.store.counts() if not findings else (0, 0, 0)
     for finding in findings:
         click.echo(finding)
@@ -184,13 +234,21 @@ def bench(arguments: tuple[str, ...]) -> None:
     sys.exit(measure(list(arguments)))
 
 
-def _add_to(settings: Settings, paths: tuple[Path, ...]) -> int:
+def _erase_traces(corpus: Corpus) -> None:
+    if not corpus.compact():
+        raise CorpusError(
+            "somebody is still reading the older state, so that its log could not be cut off; run `quoteline compact` "
+            "in a while"
+        )
+
+
+def _add_to(settings: Settings, paths: tuple[Path, ...], collection: str | None = None) -> int:
     """Open the corpus, add the articles in `paths`, and close it again, so that a server keeps nothing of it."""
     with _corpus(settings, adding=True) as corpus:
-        return _add(corpus, paths)
+        return _add(corpus, paths, collection)
 
 
-def _add(corpus: Corpus, paths: tuple[Path, ...]) -> int:
+def _add(corpus: Corpus, paths: tuple[Path, ...], collection: str | None) -> int:
     """Add the articles in `paths`, say what became of them, and return how many failed."""
     files = [file for path in paths for file in _files(path)]
     if not files:
@@ -199,7 +257,7 @@ def _add(corpus: Corpus, paths: tuple[Path, ...]) -> int:
     counts = {"added": 0, "replaced": 0, "unchanged": 0, "refused": 0}
     size = sum(file.stat().st_size for file in files)
     with click.progressbar(length=size, label="adding", file=sys.stderr) as bar:
-        for outcome in corpus.add(_articles(files, failures, bar)):
+        for outcome in corpus.add(_articles(files, collection, failures, bar)):
             counts[outcome.kind] += 1
             if outcome.kind == "refused":
                 failures.append(outcome.reason)
@@ -222,7 +280,12 @@ def _files(path: Path) -> Iterator[Path]:
             yield file
 
 
-def _articles(files: list[Path], failures: list[str], bar: Any) -> Iterator[Article]:  # noqa: ANN401 - click's bar
+def _articles(
+    files: list[Path],
+    collection: str | None,
+    failures: list[str],
+    bar: Any,  # noqa: ANN401 - click's bar
+) -> Iterator[Article]:
     for file in files:
         try:
             with file.open("rb") as content:
@@ -230,7 +293,7 @@ def _articles(files: list[Path], failures: list[str], bar: Any) -> Iterator[Arti
                     if isinstance(found, FormatError):
                         failures.append(str(found))
                     else:
-                        yield found
+                        yield replace(found, collection=found.collection or collection)
         except OSError as error:
             failures.append(f"{file}: cannot be read ({error.strerror})")
         bar.update(file.stat().st_size)

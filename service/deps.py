@@ -1,4 +1,4 @@
-"""What routes are given: the corpus and the answerer of this process.
+"""What routes are given: who asks, and the corpus of this process with those that answer from it.
 
 All are coroutines, though none waits: FastAPI sends each plain function to a thread of its own.
 """
@@ -8,7 +8,11 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from index.corpus import Corpus
+from index.errors import OverloadError
+from service.access import Caller
+from service.adding import Adder
 from service.answering import Answerer
+from service.checking import Checker
 from service.settings import Settings
 
 
@@ -17,14 +21,32 @@ async def _settings(request: Request) -> Settings:
     return settings
 
 
+async def _caller(request: Request) -> Caller:
+    caller: Caller = request.state.caller
+    return caller
+
+
 async def _corpus(request: Request) -> Corpus:
-    corpus: Corpus = request.app.state.corpus
+    corpus: Corpus | None = request.app.state.corpus
+    if corpus is None:
+        raise OverloadError("the corpus is still being opened, or the server is stopping; try again", retry_after=2)
     return corpus
 
 
-async def _answerer(request: Request) -> Answerer:
+CorpusDep = Annotated[Corpus, Depends(_corpus)]
+
+
+async def _answerer(request: Request, _: CorpusDep) -> Answerer:
     answerer: Answerer = request.app.state.answerer
     return answerer
+
+
+async def _checker(corpus: CorpusDep) -> Checker:
+    return Checker(corpus)
+
+
+async def _adder(request: Request, corpus: CorpusDep) -> Adder:
+    return Adder(corpus, request.app.state.reader, request.app.state.fetcher)
 
 
 async def _base_url(request: Request) -> str:
@@ -33,6 +55,8 @@ async def _base_url(request: Request) -> str:
 
 
 SettingsDep = Annotated[Settings, Depends(_settings)]
-CorpusDep = Annotated[Corpus, Depends(_corpus)]
+CallerDep = Annotated[Caller, Depends(_caller)]
 AnswererDep = Annotated[Answerer, Depends(_answerer)]
+CheckerDep = Annotated[Checker, Depends(_checker)]
+AdderDep = Annotated[Adder, Depends(_adder)]
 BaseUrlDep = Annotated[str, Depends(_base_url)]

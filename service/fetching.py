@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
@@ -141,7 +142,6 @@ class Fetcher:
         self._max_bytes = max_bytes
         self._lookup = lookup
         self._network = network or httpcore.SyncBackend()
-        self._tls = httpcore.default_ssl_context()
         self._headers = [
             (b"User-Agent", f"Quoteline/{version('quoteline')} (+fetch)".encode()),
             (b"Accept", _ACCEPT),
@@ -156,19 +156,25 @@ class Fetcher:
         deadline = _Deadline(self._timeout)
         network = _PublicNetwork(self._network, self._lookup, deadline)
         at = _address(url)
-        with httpcore.ConnectionPool(self._tls, max_keepalive_connections=0, network_backend=network) as pool:
-            for _ in range(MAX_REDIRECTS + 1):
-                found = self._get(pool, at, deadline)
-                if isinstance(found, Fetched):
-                    return found
-                at = found
+        for _ in range(MAX_REDIRECTS + 1):
+            tls = self._tls if at.scheme == "https" else None
+            with _in_our_words(at.host, deadline), httpcore.ConnectionPool(tls, network_backend=network) as pool:
+                found = self._get(pool, at)
+            if isinstance(found, Fetched):
+                return found
+            at = found
         raise FetchError(f"The address redirects more than {MAX_REDIRECTS} times; send where it leads to instead.")
 
-    def _get(self, pool: httpcore.ConnectionPool, at: httpx.URL, deadline: "_Deadline") -> Fetched | httpx.URL:
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        # It takes a tenth of a second to read all the certificates that are trusted.
+        return httpcore.default_ssl_context()
+
+    def _get(self, pool: httpcore.ConnectionPool, at: httpx.URL) -> Fetched | httpx.URL:
         """Return the document at `at`, or where it redirects to."""
         target = httpcore.URL(scheme=at.raw_scheme, host=at.raw_host, port=at.port, target=at.raw_path)
         headers = [(b"Host", at.netloc), *self._headers]
-        with _in_our_words(at.host, deadline), pool.stream("GET", target, headers=headers) as response:
+        with pool.stream("GET", target, headers=headers) as response:
             if response.status in _REDIRECTS and (location := _header(response, b"location")):
                 return _redirected(at, location)
             if response.status != 200:

@@ -178,14 +178,13 @@ class _Body:
             await self._send(message)
 
     async def refuse(self, scope: Scope) -> None:
-        """Answer with the refusal, if there is one; a response that has begun is left broken off, and so is the
-        connection."""
+        """Answer with the refusal, if there is one; a response that has begun is broken off, with its connection."""
         if self.refusal is None:
             return
         reason, response = self.refusal
         if self._started:
             count_refusal(reason)
-        elif reason == "slow":
+        elif reason == "slow" or self._ended:
             # There is no use in waiting for more of it.
             await refuse(reason, response, scope, _nothing_more, self._send)
         else:

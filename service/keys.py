@@ -196,6 +196,7 @@ class KeyStore:
                 keys = dict(self._look() or {})
                 yield keys
                 _write(self.path, _Content(1, tuple(keys.values())))
+                self._seen = True
         except Timeout as error:
             raise AccessError(
                 f"another process has been changing {self.path} for {PATIENCE} s; try again once it has ended"

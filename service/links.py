@@ -13,9 +13,13 @@ EDGE_WORDS = 6
 MOST_CONTEXT = 24
 
 
-def article_link(article: Article, span: Span, base_url: str) -> str:
-    """Return the article's own URL, or its text on this server, with a fragment that marks the sentence at `span`."""
-    page = (article.url or f"{base_url}/articles/{quote(article.id, safe='')}/text").split("#", 1)[0]
+def article_link(article: Article, span: Span, base_url: str, *, version: int | None = None) -> str:
+    """Return the article's own URL, or its text on this server, with a fragment that marks the sentence at `span`.
+
+    version: of an article that has a newer one.
+    """
+    here = f"{base_url}/articles/{quote(article.id, safe='')}/text{f'?version={version}' if version else ''}"
+    page = (article.url or here).split("#", 1)[0]
     return f"{page}#:~:text={text_fragment(article.text, span)}"
 
 

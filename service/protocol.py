@@ -96,7 +96,7 @@ class Protocol(HttpToolsProtocol):
         self._in_head = False
         self._heads += 1
         crowded = self._most is not None and len(self.connections) > self._most
-        self.app = self._turn_away if crowded else self._welcome  # type: ignore[assignment]
+        self.app = self._turn_away if crowded else self._welcome
         super().on_headers_complete()
         cycle = self.cycle
         # A route that runs in a thread listens to nobody; the log asks here whether its answer arrived.
@@ -145,7 +145,7 @@ class Protocol(HttpToolsProtocol):
 
     async def _answer_busy(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] in UNBOUNDED:
-            await self._welcome(scope, receive, send)  # type: ignore[arg-type]
+            await self._welcome(scope, receive, send)
             return
         response = respond(OverloadError("too many connections are open; try again", retry_after=2))
         response.headers["Connection"] = "close"

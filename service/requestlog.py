@@ -1,4 +1,4 @@
-"""The log: one JSON object per line on stderr, one line per request. Never a question, an article, a header or a key."""
+"""The log: one JSON object per line on stderr, one line per request. Never a question, an article or a key."""
 
 import json
 import logging
@@ -42,7 +42,7 @@ _request_id: ContextVar[str | None] = ContextVar("quoteline_request_id", default
 
 
 class JsonFormatter(logging.Formatter):
-    """One line of JSON per record: time, level, event, the request's id while one is served, and the record's fields."""
+    """One line of JSON per record: time, level, event, the id of the request, and the record's own fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line; letters beyond ASCII are escaped, so that nothing in it can pass for another line."""

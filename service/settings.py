@@ -50,6 +50,11 @@ class Settings(BaseSettings):
         return self.data / "corpus"
 
     @property
+    def keys_file(self) -> Path:
+        """The file of the API keys."""
+        return self.data / "keys.json"
+
+    @property
     def models_folder(self) -> Path:
         """The folder of prepared encoders."""
         return self.models or self.data / "models"

@@ -150,6 +150,12 @@ class Store:
         rows = self._rows(f"SELECT v.id FROM versions v WHERE {condition} AND instr(v.text, ?)", (*values, text))
         return [row["id"] for row in rows]
 
+    def of_url(self, url: str, filters: Filters | None = None) -> list[str]:
+        """Return the ids of all articles of this URL."""
+        condition, values = (filters or Filters()).condition()
+        rows = self._rows(f"SELECT v.id FROM versions v WHERE {condition} AND v.url = ? ORDER BY v.id", (*values, url))
+        return [row["id"] for row in rows]
+
     def known(
         self,
         *,

@@ -4,19 +4,25 @@ import datetime as dt
 from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
 from index.articles import Span
-from index.store import Record, Summary
-from service.deps import CorpusDep
+from index.corpus import Corpus
+from index.errors import ArticleNotFoundError
+from index.store import Filters, Record, Summary
+from service.access import Caller
+from service.deps import CallerDep, CorpusDep
 from service.links import utf16_offset
 from service.problems import responses
+from service.said import MOST_FILTERS, CollectionName
 
-router = APIRouter(prefix="/articles", tags=["articles"])
+router = APIRouter(tags=["articles"])
 
 _PAGE = 100
+
+ArticlePath = Annotated[str, Path(min_length=1, max_length=200)]
 
 
 class ArticleSummary(BaseModel):
@@ -24,6 +30,8 @@ class ArticleSummary(BaseModel):
 
     id: str
     version: int
+    current: bool = Field(description="whether it is searched: no newer version took its place")
+    collection: str
     title: str | None
     date: dt.date | None
     source: str | None
@@ -40,7 +48,7 @@ class ArticleList(BaseModel):
     """A page of articles, by id."""
 
     articles: list[ArticleSummary]
-    total: int = Field(description="how many articles there are in all")
+    total: int = Field(description="how many articles there are that the filters admit")
     next_after: str | None = Field(description="`after` for the next page; null on the last one")
 
 
@@ -71,16 +79,40 @@ class ArticleDetail(ArticleSummary):
     sentence_spans: list[SentenceSpan]
 
 
-@router.get("", responses=responses(422, 500, 503), summary="List articles")
+class VersionList(BaseModel):
+    """All versions of an article, newest first."""
+
+    versions: list[ArticleSummary]
+
+
+class CollectionList(BaseModel):
+    """The collections that hold articles, and how many."""
+
+    collections: dict[str, int]
+
+
+_ERRORS = responses(401, 403, 404, 410, 422, 429, 500, 503)
+Version = Annotated[int | None, Query(ge=1, le=10**9, description="an older version; the newest one if left out")]
+
+
+@router.get("/articles", responses=responses(401, 403, 422, 429, 500, 503), summary="List articles")
 def list_articles(
     corpus: CorpusDep,
+    caller: CallerDep,
     after: Annotated[str, Query(max_length=200, description="list the articles whose ids follow this one")] = "",
     limit: Annotated[int, Query(ge=1, le=1000)] = _PAGE,
+    title: Annotated[str, Query(max_length=500, description="only those whose title holds this, in any case")] = "",
+    source: Annotated[list[str] | None, Query(max_length=MOST_FILTERS)] = None,
+    collection: Annotated[list[CollectionName] | None, Query(max_length=MOST_FILTERS)] = None,
+    date_from: dt.date | None = None,
+    date_to: dt.date | None = None,
 ) -> ArticleList:
     """Return articles by id, a page at a time."""
+    collections = caller.collections_asked(collection or ())
+    filters = Filters((), tuple(source or ()), date_from, date_to, collections)
     with corpus.store.frozen():
-        total, _, _ = corpus.store.counts()
-        found = corpus.store.summaries(after=after, limit=limit + 1)
+        total = corpus.store.count(filters=filters, title=title)
+        found = corpus.store.summaries(after=after, limit=limit + 1, filters=filters, title=title)
     page = found[:limit]
     return ArticleList(
         articles=[_summary(summary) for summary in page],
@@ -89,22 +121,54 @@ def list_articles(
     )
 
 
-# An id may hold slashes (many data sets use URLs as ids), hence `:path`; the longer address comes first.
+@router.get("/collections", responses=responses(401, 403, 429, 500, 503), summary="List collections")
+def list_collections(corpus: CorpusDep, caller: CallerDep) -> CollectionList:
+    """Return the collections that the caller may see, with the number of their articles."""
+    found = corpus.store.collections()
+    return CollectionList(collections={name: number for name, number in found.items() if caller.admits(name)})
+
+
+# An id may hold slashes (many data sets use URLs as ids), hence `:path`; the longer addresses come first.
 @router.get(
-    "/{article_id:path}/text",
+    "/articles/{article_id:path}/text",
     response_class=PlainTextResponse,
-    responses=responses(404, 422, 500, 503),
+    responses=_ERRORS,
     summary="One article's text",
 )
-def get_text(article_id: str, corpus: CorpusDep) -> PlainTextResponse:
+def get_text(article_id: ArticlePath, corpus: CorpusDep, caller: CallerDep, version: Version = None) -> Response:
     """Return the text that all offsets index, and nothing else; links of citations without a URL lead here."""
-    return PlainTextResponse(corpus.store.record(article_id).article.text)
+    return PlainTextResponse(_record(corpus, caller, article_id, version).article.text)
 
 
-@router.get("/{article_id:path}", responses=responses(404, 422, 500, 503), summary="One article")
-def get_article(article_id: str, corpus: CorpusDep) -> ArticleDetail:
+@router.get("/articles/{article_id:path}/versions", responses=_ERRORS, summary="One article's versions")
+def list_versions(article_id: ArticlePath, corpus: CorpusDep, caller: CallerDep) -> VersionList:
+    """Return all versions of an article; each stays readable, and only the newest is searched."""
+    found = corpus.store.versions(article_id)
+    if not caller.admits(found[0].collection):
+        raise _hidden(article_id)
+    return VersionList(versions=[_summary(summary) for summary in found])
+
+
+@router.get("/articles/{article_id:path}", responses=_ERRORS, summary="One article")
+def get_article(
+    article_id: ArticlePath, corpus: CorpusDep, caller: CallerDep, version: Version = None
+) -> ArticleDetail:
     """Return an article's metadata, its text and the spans of its sentences."""
-    return _detail(corpus.store.record(article_id))
+    return _detail(_record(corpus, caller, article_id, version))
+
+
+def _record(corpus: Corpus, caller: Caller, article_id: str, version: int | None) -> Record:
+    with corpus.store.frozen():
+        record = corpus.store.record(article_id, version)
+        current = record if record.current else corpus.store.record(article_id)
+    # An article belongs where its newest version does.
+    if not caller.admits(current.article.collection or ""):
+        raise _hidden(article_id)
+    return record
+
+
+def _hidden(article_id: str) -> ArticleNotFoundError:
+    return ArticleNotFoundError(f"there is no article {article_id!r}")
 
 
 def _summary(summary: Summary) -> ArticleSummary:
@@ -118,6 +182,8 @@ def _detail(record: Record) -> ArticleDetail:
     return ArticleDetail(
         id=article.id,
         version=record.version,
+        current=record.current,
+        collection=article.collection or "",
         title=article.title,
         date=article.date,
         source=article.source,

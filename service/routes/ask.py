@@ -9,15 +9,17 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from index.retrieval import LONGEST_QUESTION
 from index.store import Filters
+from service.access import Caller
 from service.answering import DEFAULT_TOP_K, MOST_TOP_K, Answer
-from service.deps import AnswererDep, BaseUrlDep
+from service.deps import AnswererDep, BaseUrlDep, CallerDep
+from service.metrics import observe_answer
 from service.plaintext import render_answer
 from service.problems import responses
+from service.said import MOST_FILTERS, CollectionName
 
 router = APIRouter(tags=["ask"])
 
 _JSON = TypeAdapter(Answer)
-_MOST_FILTERS = 1000
 # Programs that people type, by what their User-Agent begins with.
 _TERMINALS = ("curl/", "wget/", "httpie/", "xh/")
 _BOTH: dict[int | str, dict[str, Any]] = {
@@ -26,7 +28,7 @@ _BOTH: dict[int | str, dict[str, Any]] = {
         "content": {"text/plain": {"schema": {"type": "string"}}},
         "headers": {"Quoteline-Verdict": {"schema": {"type": "string", "enum": ["answered", "perhaps", "unanswered"]}}},
     },
-    **responses(422, 500, 503),
+    **responses(400, 401, 403, 408, 413, 414, 422, 429, 500, 503),
 }
 
 Question = Annotated[str, Field(max_length=LONGEST_QUESTION, description="the question, in words")]
@@ -38,15 +40,22 @@ class AskFilters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    article_ids: list[str] = Field(default_factory=list, max_length=_MOST_FILTERS)
-    source: list[str] | str | None = Field(None, description="one source or several, in any letter case")
+    article_ids: list[str] = Field(default_factory=list, max_length=MOST_FILTERS)
+    source: list[str] | str | None = Field(
+        None, max_length=MOST_FILTERS, description="one source or several, in any letter case"
+    )
+    collection: Annotated[list[CollectionName], Field(max_length=MOST_FILTERS)] | CollectionName | None = Field(
+        None, description="one collection or several; if left out, all that the caller may see"
+    )
     date_from: dt.date | None = Field(None, description="first day, inclusive; articles without a date are left out")
     date_to: dt.date | None = Field(None, description="last day, inclusive; articles without a date are left out")
 
-    def to_filters(self) -> Filters:
-        """Return the same as the index knows it."""
+    def to_filters(self, caller: Caller) -> Filters:
+        """Return the same as the index knows it, for what the caller may see. Raises ForbiddenError."""
         sources = [self.source] if isinstance(self.source, str) else self.source or []
-        return Filters(tuple(self.article_ids), tuple(sources), self.date_from, self.date_to)
+        wanted = [self.collection] if isinstance(self.collection, str) else self.collection or []
+        collections = caller.collections_asked(wanted)
+        return Filters(tuple(self.article_ids), tuple(sources), self.date_from, self.date_to, collections)
 
 
 class AskRequest(BaseModel):
@@ -60,9 +69,10 @@ class AskRequest(BaseModel):
 
 
 @router.post("/ask", response_model=Answer, responses=_BOTH, summary="Ask, as a program")
-def ask(body: AskRequest, request: Request, answerer: AnswererDep, base_url: BaseUrlDep) -> Response:
+def ask(body: AskRequest, request: Request, answerer: AnswererDep, caller: CallerDep, base_url: BaseUrlDep) -> Response:
     """Answer a question with sentences of the articles, word for word. JSON, unless `Accept` asks for text/plain."""
-    answer = answerer.ask(body.question, top_k=body.top_k, filters=body.filters.to_filters(), base_url=base_url)
+    filters = body.filters.to_filters(caller)
+    answer = answerer.ask(body.question, top_k=body.top_k, filters=filters, base_url=base_url)
     return _render(answer, as_text=_accepts_text(request, sniff=False))
 
 
@@ -70,21 +80,25 @@ def ask(body: AskRequest, request: Request, answerer: AnswererDep, base_url: Bas
 def ask_by_link(
     request: Request,
     answerer: AnswererDep,
+    caller: CallerDep,
     base_url: BaseUrlDep,
     q: Annotated[Question, Query()],
     top_k: Annotated[TopK, Query()] = DEFAULT_TOP_K,
-    article_id: Annotated[list[str] | None, Query(max_length=_MOST_FILTERS)] = None,
-    source: Annotated[list[str] | None, Query(max_length=_MOST_FILTERS)] = None,
+    article_id: Annotated[list[str] | None, Query(max_length=MOST_FILTERS)] = None,
+    source: Annotated[list[str] | None, Query(max_length=MOST_FILTERS)] = None,
+    collection: Annotated[list[CollectionName] | None, Query(max_length=MOST_FILTERS)] = None,
     date_from: dt.date | None = None,
     date_to: dt.date | None = None,
 ) -> Response:
     """Answer a question; plain text for curl, wget and httpie, JSON for others. `Accept` decides where it is given."""
-    filters = Filters(tuple(article_id or ()), tuple(source or ()), date_from, date_to)
+    collections = caller.collections_asked(collection or ())
+    filters = Filters(tuple(article_id or ()), tuple(source or ()), date_from, date_to, collections)
     answer = answerer.ask(q, top_k=top_k, filters=filters, base_url=base_url)
     return _render(answer, as_text=_accepts_text(request, sniff=True))
 
 
 def _render(answer: Answer, *, as_text: bool) -> Response:
+    observe_answer(answer)
     headers = {"Quoteline-Verdict": answer.verdict}
     if as_text:
         return PlainTextResponse(render_answer(answer), headers=headers)

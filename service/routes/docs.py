@@ -32,14 +32,14 @@ _DEEPEST = 2
 
 
 @router.get("/docs")
-async def get_docs(request: Request, base_url: BaseUrlDep) -> HTMLResponse:
+def get_docs(request: Request, base_url: BaseUrlDep) -> HTMLResponse:
     """Return the reference as a page."""
     page = _Page(request.app.openapi(), base_url).render()
     return HTMLResponse(page, headers={"Content-Security-Policy": _POLICY})
 
 
 @router.get("/docs/style.css")
-async def get_style() -> Response:
+def get_style() -> Response:
     """Return how the page looks."""
     style = files("service").joinpath("routes", "docs.css").read_text(encoding="utf-8")
     return Response(style, media_type="text/css")
@@ -130,8 +130,7 @@ class _Page:
         return f"<dl>\n{''.join(rows)}</dl>\n"
 
     def _row(self, name: str, schema: Schema, said: Schema, *, where: str = "", depth: int = 0) -> str:
-        facts = [self._type(schema), *(_limit(text, schema, key) for key, text in _LIMITS.items() if key in schema)]
-        facts += [f"in {where}"] if where else []
+        facts = [self._type(schema), *_limits(schema), *([f"in {where}"] if where else [])]
         needed = ' <em class="required">required</em>' if said.get("required") else ""
         about = f"<br>{_inline(said['description'])}" if said.get("description") else ""
         return (
@@ -148,10 +147,7 @@ class _Page:
             return " | ".join(json.dumps(value) for value in found.get("enum", [found.get("const")]))
         if found.get("type") == "array":
             return f"list of {self._type(found.get('items', {}))}"
-        kind = found.get("format") or found.get("type") or "anything"
-        return (
-            f"{kind} (…)" if "properties" in found and schema is not found and not self._fields(schema) else str(kind)
-        )
+        return str(found.get("format") or found.get("type") or "anything")
 
     def _resolve(self, schema: Schema) -> Schema:
         while "$ref" in schema:
@@ -180,8 +176,12 @@ def _address(method: str, path: str) -> str:
     return f'<span class="method {escape(method.lower())}">{escape(method)}</span> <code>{escape(path)}</code>'
 
 
-def _limit(text: str, schema: Schema, key: str) -> str:
-    return text.format(json.dumps(schema[key], ensure_ascii=False))
+def _limits(schema: Schema) -> Iterator[str]:
+    for one in (schema, *schema.get("anyOf", [])):
+        for key, text in _LIMITS.items():
+            if isinstance(value := one.get(key), int | float | str):
+                # Python's models say 1.0 where a whole number is meant.
+                yield text.format(value if isinstance(value, bool | str) else f"{value:.15g}")
 
 
 def _prose(text: str) -> str:

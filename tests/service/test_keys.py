@@ -15,12 +15,16 @@ from hypothesis import strategies as st
 from index.errors import AccessError, InputError
 from service.keys import Key, KeyStore, Scope
 
-CREATE_TEN = """
+# Makes keys once it is told to, so that two of it do at the same time.
+MAKER = """
 import sys
 from pathlib import Path
 from service.keys import KeyStore
-for number in range(10):
-    KeyStore(Path(sys.argv[1])).create(f"{sys.argv[2]} {number}", ["ask"])
+keys = KeyStore(Path(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(25):
+    keys.create(f"{sys.argv[2]} {number}", ["ask"])
 """
 
 
@@ -168,13 +172,23 @@ def test_a_file_edited_in_place_is_read_again(keys: KeyStore, path: Path) -> Non
 
 def test_keys_made_by_two_processes_at_once_are_all_kept(keys: KeyStore, path: Path) -> None:
     makers = [
-        subprocess.Popen([sys.executable, "-c", CREATE_TEN, str(path), maker])  # noqa: S603 - our own script
-        for maker in ("left", "right")
+        subprocess.Popen(  # noqa: S603 - this very interpreter, and our own script
+            [sys.executable, "-c", MAKER, str(path), name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for name in ("left", "right")
     ]
-    assert [maker.wait(timeout=30) for maker in makers] == [0, 0]
-    assert {key.name for key in keys.list()} == {
-        f"{maker} {number}" for maker in ("left", "right") for number in range(10)
-    }
+    for maker in makers:
+        assert maker.stdout is not None
+        assert maker.stdout.readline() == "ready\n"
+    for maker in makers:
+        assert maker.stdin is not None
+        maker.stdin.write("\n")
+        maker.stdin.flush()
+    for maker in makers:
+        maker.communicate(timeout=30)
+        assert maker.returncode == 0
+    made = {f"{name} {number}" for name in ("left", "right") for number in range(25)}
+    assert {key.name for key in keys.list()} == made
 
 
 KEY = {
@@ -208,6 +222,7 @@ def test_the_file_that_is_damaged_below_would_be_read(keys: KeyStore, path: Path
         '{"keys": []}',
         '{"version": 1}',
         content(version=2),
+        '{"version": 1, "keys": [], "until": "tomorrow"}',
         content(KEY, KEY),
         content({**KEY, "expires": "tomorrow"}),
         content({**KEY, "scopes": ["root"]}),

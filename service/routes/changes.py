@@ -1,0 +1,386 @@
+"""Articles on their way in and out: added, replaced, deleted."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from typing import Annotated, Any, Literal, TypeVar
+
+import anyio
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from index.corpus import Outcome
+from index.errors import (
+    CollectionError,
+    CorpusError,
+    FormatError,
+    InputError,
+    MediaTypeError,
+    OverloadError,
+    QuotelineError,
+    TooLargeError,
+)
+from index.formats import MAX_DOCUMENT_BYTES
+from service.adding import Adder, Result, Said
+from service.deps import AdderDep, CallerDep, CorpusDep
+from service.metrics import count_change
+from service.problems import responses
+from service.said import ArticleId, SaidFields
+
+router = APIRouter(prefix="/articles", tags=["articles"])
+
+T = TypeVar("T")
+
+_LINES = "application/x-ndjson"
+_ALSO_LINES = ("application/ndjson", "application/jsonl", "application/x-jsonlines", "application/jsonlines")
+# Changes at work at a time in one process: one is encoded while another is written. Others wait, and more are told to
+# come back: threads that wait for a change are not there for those who ask.
+AT_WORK, WAITING = 2, 16
+# Lines that are added together: as many as came, up to so many or so many bytes.
+_TOGETHER, _TOGETHER_BYTES = 64, 1024 * 1024
+
+
+class Added(BaseModel):
+    """What became of an article that was sent."""
+
+    kind: Literal["added", "replaced", "unchanged"]
+    article_id: str
+    version: int
+    collection: str
+    sentences: int = Field(description="how many it was split into; 0 where it was unchanged")
+
+
+class AddedLine(Added):
+    """What became of one line, or of one entry of a feed, counted from 1."""
+
+    line: int
+
+
+class FailedLine(BaseModel):
+    """Why one line, or one entry of a feed, was not added."""
+
+    line: int
+    error: str
+
+
+class SentArticle(SaidFields):
+    """An article as JSON: its text, the address to fetch it from, or that of a feed that lists several."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"text": "It was Friday.", "id": "a1"}]})
+
+    text: str | None = None
+    feed: str | None = Field(None, max_length=2000, description="a feed to fetch; only where the server fetches")
+
+    @model_validator(mode="after")
+    def _is_something(self) -> "SentArticle":
+        if self.feed is not None and (self.text is not None or self.url is not None):
+            raise ValueError("send a feed, or a text, not both")
+        if self.feed is None and self.text is None and self.url is None:
+            raise ValueError('send a "text", or the "url" of one')
+        return self
+
+
+_FILE = {"schema": {"type": "string", "format": "binary"}}
+_BODIES: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": SentArticle.model_json_schema()},
+            "text/plain": {"schema": {"type": "string"}},
+            "text/markdown": {"schema": {"type": "string"}},
+            "text/html": {"schema": {"type": "string"}},
+            "application/pdf": _FILE,
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {"file": _FILE["schema"], **SaidFields.model_json_schema()["properties"]},
+                }
+            },
+        },
+    }
+}
+_MANY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            **_BODIES["requestBody"]["content"],
+            _LINES: {"schema": {"type": "string", "description": "one article per line, as JSON"}},
+        },
+    }
+}
+_RESULT_LINES = {
+    _LINES: {"schema": {"type": "string", "description": "one `AddedLine` or `FailedLine` per line, as JSON"}}
+}
+_ERRORS = responses(400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 503)
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=Added,
+    responses={
+        200: {"description": "It was there already, or replaced another version.", "model": Added}
+        | {"content": _RESULT_LINES},
+        **_ERRORS,
+    },
+    openapi_extra=_MANY,
+    summary="Add an article, or many",
+)
+async def add_article(
+    request: Request, adder: AdderDep, caller: CallerDep, said: Annotated[SaidFields, Query()]
+) -> Response:
+    """Add one article: as JSON, as the body of a text, Markdown, HTML or PDF file, or as a file in a form.
+
+    What the query or the form says of it goes before what it says of itself. The same id, or without an id the same
+    URL, with other content becomes a new version; the same content again is no change.
+
+    `application/x-ndjson` brings one article per line, of any number, and is answered line by line as they are added.
+    """
+    if _media_type(request) in (_LINES, *_ALSO_LINES):
+        _check_queue(request)
+        results = _add_lines(request, adder, said.to_said(), caller.collections)
+        return StreamingResponse(results, media_type=_LINES)
+    return await _add_sent(request, adder, caller.collections, said.to_said())
+
+
+# An id may hold slashes (many data sets use URLs as ids), hence `:path`.
+@router.put(
+    "/{article_id:path}",
+    response_model=Added,
+    responses={201: {"description": "There was none of that id.", "model": Added}, **_ERRORS},
+    openapi_extra=_BODIES,
+    summary="Replace an article",
+)
+async def replace_article(
+    article_id: Annotated[ArticleId, Path()],
+    request: Request,
+    adder: AdderDep,
+    caller: CallerDep,
+    said: Annotated[SaidFields, Query()],
+) -> Response:
+    """Put an article in the place of the one of that id, or add it. The older version stays readable."""
+    if said.id not in (None, article_id):
+        raise InputError(f"the address says {article_id!r}, the query {said.id!r}; leave out the latter")
+    return await _add_sent(request, adder, caller.collections, said.to_said(), article_id)
+
+
+@router.delete(
+    "/{article_id:path}",
+    status_code=204,
+    response_class=Response,
+    responses=responses(401, 403, 404, 408, 410, 413, 422, 429, 500, 503),
+    summary="Delete an article",
+)
+async def delete_article(
+    article_id: Annotated[ArticleId, Path()], request: Request, corpus: CorpusDep, caller: CallerDep
+) -> Response:
+    """Delete all versions of an article, for good; only that there was one is kept. It is never cited again."""
+    await _in_turn(request, partial(corpus.remove, [article_id], within=caller.collections))
+    count_change("deleted")
+    return Response(status_code=204)
+
+
+async def _add_sent(
+    request: Request, adder: Adder, within: frozenset[str] | None, said: Said, article_id: str | None = None
+) -> Response:
+    """Add the one article that a request brings, under the id that its address gives."""
+    media_type = _media_type(request)
+    if media_type == "application/json":
+        return await _add_json(request, adder, within, said, article_id)
+    if media_type == "multipart/form-data":
+        content, name, kind, said = await _from_form(request, said)
+    elif media_type.startswith("text/") or media_type == "application/pdf":
+        content, name, kind = await request.body(), "the body", request.headers["content-type"]
+    else:
+        raise MediaTypeError(
+            f"a body of {media_type[:100] or 'no Content-Type'} cannot be read; send text/plain, text/markdown, "
+            "text/html, application/pdf, application/json, multipart/form-data or application/x-ndjson, and say "
+            "which, such as with curl -H 'Content-Type: text/plain'"
+        )
+    said = _with_id(said, article_id)
+    return _added(
+        await _in_turn(request, partial(adder.add_file, content, said, name=name, media_type=kind, within=within))
+    )
+
+
+async def _add_json(
+    request: Request, adder: Adder, within: frozenset[str] | None, said: Said, article_id: str | None
+) -> Response:
+    sent = _valid(SentArticle, _parsed(await request.body()), "body")
+    said = _with_id(_merged(sent.to_said(), said), article_id)
+    if sent.feed is not None:
+        if article_id is not None:
+            raise InputError("a feed lists several articles; add it with POST /articles")
+        entries = await _in_turn(request, partial(adder.read_feed, sent.feed))
+        results = adder.add_entries(entries, said, within=within)
+        return StreamingResponse(_streamed(request, results), media_type=_LINES)
+    if sent.text is not None:
+        return _added(await _in_turn(request, partial(adder.add_text, sent.text, said, within=within)))
+    return _added(await _in_turn(request, partial(adder.add_url, sent.url or "", said, within=within)))
+
+
+async def _from_form(request: Request, said: Said) -> tuple[bytes, str, str | None, Said]:
+    """Return a form's file, its name, its kind, and what the form says of it."""
+    try:
+        async with request.form(max_files=1, max_fields=20, max_part_size=4096) as form:
+            file = form.get("file")
+            if not isinstance(file, UploadFile):
+                raise InputError("the form has no file; send one in the field `file`, such as curl -F file=@news.html")
+            fields = {name: value for name, value in form.multi_items() if name != "file"}
+            content, name, kind = await file.read(), (file.filename or "the file")[:300], file.content_type
+    except HTTPException as error:
+        raise InputError("the form cannot be read; send one file in the field `file`, such as curl -F") from error
+    return content, name, kind, _merged(_valid(SaidFields, fields, "form").to_said(), said)
+
+
+async def _add_lines(request: Request, adder: Adder, said: Said, within: frozenset[str] | None) -> AsyncIterator[str]:
+    """Add what comes, batch by batch, and yield a result per line.
+
+    Reading goes on while nobody reads the results: a client that sends all before it reads would wait forever.
+    """
+    send, receive = anyio.create_memory_object_stream[str](max_buffer_size=float("inf"))
+
+    async def work() -> None:
+        async with send:
+            with suppress(ClientDisconnect):
+                async for lines in _batches(request):
+                    added = partial(_added_lines, adder, lines, said, within)
+                    for line in await run_sync(added, limiter=request.app.state.changing):
+                        send.send_nowait(line)
+
+    async with anyio.create_task_group() as tasks, receive:
+        tasks.start_soon(work)
+        async for line in receive:
+            yield line
+
+
+def _added_lines(adder: Adder, lines: list[tuple[int, bytes]], said: Said, within: frozenset[str] | None) -> list[str]:
+    return [_line(result) for result in adder.add_lines(lines, said, within=within)]
+
+
+async def _batches(request: Request) -> AsyncIterator[list[tuple[int, bytes]]]:
+    """Yield the lines of a body with their numbers, in batches; of a line that is too long, its beginning."""
+    number, rest, size, too_long = 1, b"", 0, False
+    batch: list[tuple[int, bytes]] = []
+    async for chunk in request.stream():
+        *ended, last = chunk.split(b"\n")
+        for piece in ended:
+            line, rest = (rest if too_long else rest + piece), b""
+            if too_long or line.strip():
+                batch.append((number, line))
+                size += len(line)
+            number, too_long = number + 1, False
+            if len(batch) >= _TOGETHER or size >= _TOGETHER_BYTES:
+                yield batch
+                batch, size = [], 0
+        if not too_long:
+            rest += last
+            # Longer than any line that is read, so that whoever reads it sees that.
+            too_long = len(rest) > MAX_DOCUMENT_BYTES
+        # What came is not held back for what may come: a feed that drips is added as it drips.
+        if batch:
+            yield batch
+            batch, size = [], 0
+    if rest.strip():
+        batch.append((number, rest))
+        yield batch
+
+
+async def _streamed(request: Request, results: Iterator[Result]) -> AsyncIterator[str]:
+    while (result := await run_sync(next, results, None, limiter=request.app.state.changing)) is not None:
+        yield _line(result)
+
+
+async def _in_turn(request: Request, work: Callable[[], T]) -> T:
+    """Do some work in a thread, a few at a time; what was begun is finished, also where the client goes away."""
+    _check_queue(request)
+    return await run_sync(work, limiter=request.app.state.changing)
+
+
+def _check_queue(request: Request) -> None:
+    """Raise OverloadError where too many wait for their turn already."""
+    if request.app.state.changing.statistics().tasks_waiting >= WAITING:
+        raise OverloadError("too many changes wait for their turn; try again", retry_after=5)
+
+
+def _added(outcome: Outcome) -> Response:
+    """Return the response for an article, or raise what it was refused for."""
+    count_change(outcome.kind)
+    if outcome.kind == "refused":
+        raise FormatError(f"{outcome.reason}; there is nothing to quote in it")
+    if outcome.kind == "elsewhere":
+        raise CollectionError(outcome.reason)
+    body = _as_added(outcome).model_dump()
+    return JSONResponse(body, status_code=201 if outcome.kind == "added" else 200)
+
+
+def _as_added(outcome: Outcome) -> Added:
+    return Added.model_validate(
+        {name: getattr(outcome, name) for name in ("kind", "article_id", "version", "collection", "sentences")}
+    )
+
+
+def _line(result: Result) -> str:
+    """Return what became of one line, as a line."""
+    error: str | None = None
+    if result.error is not None:
+        error = _told(result.error)
+        count_change("refused")
+    elif result.outcome is not None:
+        count_change(result.outcome.kind)
+        error = result.outcome.reason or None
+    if error is not None or result.outcome is None:
+        return FailedLine(line=result.number, error=error or "").model_dump_json() + "\n"
+    return AddedLine(line=result.number, **_as_added(result.outcome).model_dump()).model_dump_json() + "\n"
+
+
+def _told(error: QuotelineError) -> str:
+    # The others name files of this machine.
+    if isinstance(error, CorpusError):
+        return "the corpus cannot be changed just now; try again later"
+    return str(error)
+
+
+def _with_id(said: Said, article_id: str | None) -> Said:
+    if article_id is None:
+        return said
+    if said.id not in (None, article_id):
+        raise InputError(f"the address says {article_id!r}, the body {said.id!r}; leave out the latter")
+    return _merged(Said(id=article_id), said)
+
+
+def _merged(first: Said, other: Said) -> Said:
+    """Return what either says; the first one's word goes before the other's."""
+    return Said(*(getattr(first, name) or getattr(other, name) for name in Said.__dataclass_fields__))
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _parsed(body: bytes) -> object:
+    if len(body) > MAX_DOCUMENT_BYTES:
+        raise TooLargeError(f"the article is larger than {MAX_DOCUMENT_BYTES} bytes, the limit for one; split it")
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise InputError('the body is not JSON; send an object such as {"text": "…"}') from None
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def _valid(model: type[M], value: object, where: str) -> M:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        faults = [{**fault, "loc": (where, *fault["loc"])} for fault in error.errors(include_url=False)]
+        raise RequestValidationError(faults) from None
