@@ -207,7 +207,7 @@ class Corpus:
                 self._write_lexical_anew(State(self.store.identity, self.store.generation))
                 self._follow()
             self._save_vectors()
-            return self.store.erase_traces()
+            return self._lexical.erase_leftovers() and self.store.erase_traces()
 
     def encode_again(self) -> None:
         """Encode all articles with this corpus' encoder, which may be another than it was built with; all or nothing.
@@ -233,6 +233,7 @@ class Corpus:
         Raises CorpusError, EncoderMismatchError, CorpusVersionError, CorpusDamagedError.
         """
         with self._exclusive():
+            self.store.check_encoder()
             restored = self.store.restore(folder, with_deleted=with_deleted)
         self._show_changes()
         return restored
@@ -306,8 +307,7 @@ class Corpus:
         return known or self.store.known(digest=article.digest(), collection=where)
 
     def _known_by_url(self, article: Article) -> Known | None:
-        # A page that says only what site it is on has the same address as all others there.
-        if article.url is None or not (urlsplit(article.url).path.strip("/") or urlsplit(article.url).query):
+        if article.url is None or not _names_a_document(article.url):
             return None
         known = self.store.known(url=article.url, collection=article.collection)
         # Two files that are both there are two articles, whatever they say of themselves.
@@ -466,12 +466,15 @@ class Corpus:
     def _exclusive(self) -> Iterator[None]:
         """Hold the writer's lock; it ends with the process that holds it, however that ends."""
         try:
-            with self._lock:
-                yield
+            held = self._lock.acquire()
         except Timeout as error:
             raise CorpusBusyError(f"another process is changing {self.folder}; try again when it is done") from error
-        except PermissionError as error:
-            raise CorpusError(f"{self.folder} cannot be written; check its owner, or set QUOTELINE_DATA") from error
+        except OSError as error:
+            raise CorpusError(
+                f"{self.folder} cannot be written ({error.strerror}); check its owner, or set QUOTELINE_DATA"
+            ) from error
+        with held:
+            yield
 
 
 def _batches(articles: Iterable[Article]) -> Iterator[list[Article]]:
@@ -480,11 +483,11 @@ def _batches(articles: Iterable[Article]) -> Iterator[list[Article]]:
     taken: set[str] = set()
     characters = 0
     for article in articles:
-        names = {f"id {article.id}"}
-        if not article.named:
-            names |= {f"path {article.path or article.id}", f"url {article.url or article.id}"}
-            names.add(f"digest {article.digest()}")
-        if batch and (len(batch) == BATCH_ARTICLES or characters > BATCH_CHARACTERS or names & taken):
+        names = {f"id {article.id}", f"digest {article.digest()}"}
+        names |= {f"{name} {value}" for name, value in (("path", article.path), ("url", article.url)) if value}
+        # One whose id is given is known by that alone.
+        known_by = {f"id {article.id}"} if article.named else names
+        if batch and (len(batch) == BATCH_ARTICLES or characters > BATCH_CHARACTERS or known_by & taken):
             yield batch
             batch, taken, characters = [], set(), 0
         batch.append(article)
@@ -492,6 +495,15 @@ def _batches(articles: Iterable[Article]) -> Iterator[list[Article]]:
         characters += len(article.text)
     if batch:
         yield batch
+
+
+def _names_a_document(url: str) -> bool:
+    """Whether an address is of one document; what says only what site it is on has the same as all others there."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return bool(parts.path.strip("/") or parts.query)
 
 
 def _short_title(article: Article) -> str:

@@ -134,7 +134,7 @@ def _codec_of(charset: str | None) -> str | None:
 
 def _detect(data: bytes) -> tuple[str, str]:
     """Decode text without a mark that is not UTF-8: Windows-1252, or another script that leaves no doubt."""
-    western = _try(data, "cp1252")
+    western = None if _DAMAGED_UTF_8.search(data) else _try(data, "cp1252")
     if western is not None and _is_western(western):
         return western, "cp1252"
     codec = _other_script(data[:_BYTES_TO_DETECT])
@@ -149,6 +149,14 @@ def _detect(data: bytes) -> tuple[str, str]:
 _WESTERN_LETTERS = frozenset("àâäçèéêëîïôöùûüßñáíóúåæøœÀÂÄÇÈÉÊËÎÏÔÖÙÛÜÑÁÍÓÚÅÆØŒ")
 _WESTERN_SIGNS = frozenset("’‘“”–—…•€£§©®°«»¿¡·™\u00a0½¼¾²³×ªº†‹›„‚")
 _INSIDE_WORD = re.compile(r"[^\W\d_][“”•€£§©®°«»¿¡™½¼¾²³×ªº†‹›„‚…][^\W\d_]|[a-zß-ÿ][À-ÖØ-ÞŒ][a-zß-ÿ]")
+
+
+# Characters of UTF-8, and halves of surrogate pairs, that Windows-1252 would show as western letters and signs: "â€™",
+# "Â£", "á»‡", "ï»¿". A broken byte elsewhere does not make another encoding of the whole text.
+_DAMAGED_UTF_8 = re.compile(
+    rb"\xe2[\x80-\x82](?:[\x80-\xbf]|\Z)|\xc2[\xa0-\xbf]|\xe1[\xb8-\xbb][\x80-\xbf]|\xef\xbb\xbf"
+    rb"|\xed[\xa0-\xbf][\x80-\xbf]"
+)
 
 
 def _is_western(text: str) -> bool:

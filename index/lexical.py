@@ -1,5 +1,7 @@
 """BM25 over passages, by their keys. The only file that knows tantivy."""
 
+import errno
+import hashlib
 import json
 import shutil
 import struct
@@ -22,6 +24,12 @@ _HEAP = 64 * 1024 * 1024
 _LONGEST_TERM = 64
 # The last four bytes of each of tantivy's files.
 _FOOTER = 1337
+# Beside tantivy's files: a checksum of those of them that have none.
+_SEAL = "seal"
+# What tantivy keeps beside the segments.
+_NAMES = ("meta.json", ".managed.json", ".tantivy-meta.lock", ".tantivy-writer.lock")
+# The disk is full, the file system is read-only, the folder is another's, or the quota is used up.
+_NO_FAULT_OF_THE_FILES = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT)
 
 
 def analyze(text: str) -> list[str]:
@@ -32,21 +40,25 @@ def analyze(text: str) -> list[str]:
 class LexicalIndex:
     """BM25 (k1 1.2, b 0.75, as in Lucene) over passages; a folder of files, one writer at a time, many readers."""
 
-    def __init__(self, index: tantivy.Index) -> None:
+    def __init__(self, index: tantivy.Index, folder: Path) -> None:
         self._index = index
+        self._folder = folder
         self._schema = index.schema
 
     @classmethod
     def open(cls, folder: Path) -> "LexicalIndex":
         """Open the index in `folder`, or make an empty one there. Raises CorpusDamagedError."""
-        try:
+        with _writing():
             folder.mkdir(parents=True, exist_ok=True)
+        try:
             _check_files(folder)
             index = tantivy.Index(_schema(), path=str(folder), reuse=True)
             index.register_tokenizer("quoteline", _analyzer())
-            opened = cls(index)
+            opened = cls(index, folder)
             opened.state()
-        except Exception as error:  # tantivy and the check raise many kinds, all for files they cannot use
+        except Exception as error:  # tantivy and the check raise many kinds, nearly all for files they cannot use
+            if any(f"(os error {code})" in str(error) for code in _NO_FAULT_OF_THE_FILES):
+                raise _unwritable() from error
             raise CorpusDamagedError(
                 f"the lexical index in {folder} cannot be read; run `quoteline rebuild`"
             ) from error
@@ -69,15 +81,14 @@ class LexicalIndex:
     def change(self, *, add: Iterable[tuple[int, str]], remove: Sequence[int] | None, state: State) -> None:
         """Add passages (key, text), remove others by key, and record `state`, in one commit.
 
-        remove: None removes all that is there, and nothing of it stays in the files.
+        remove: None removes all that is there; `erase_leftovers` says whether anything of it stayed in the files.
         The keys to add are new: the state says what the index holds already, and is never behind or ahead of it.
         Raises CorpusBusyError where another process is writing, CorpusError where the files cannot be written.
         """
-        try:
-            writer = self._index.writer(heap_size=_HEAP, num_threads=1)
-        except ValueError as error:
-            raise CorpusBusyError("another process is writing the lexical index; try again when it is done") from error
+        writer = self._writer()
         with _writing():
+            # Without a seal it is not looked at; with one that is not of this commit it would be called damaged.
+            (self._folder / _SEAL).unlink(missing_ok=True)
             if remove is None:
                 writer.delete_all_documents()
             for key in remove or ():
@@ -90,6 +101,30 @@ class LexicalIndex:
             writer.add_document(_document(kind=_STATE, identity=state.identity, generation=state.generation))
             writer.commit()
             writer.wait_merging_threads()
+            self._seal()
+
+    def erase_leftovers(self) -> bool:
+        """Erase files of earlier commits; return whether none is left. Raises as `change` does."""
+        if self._leftovers():
+            with _writing():
+                writer = self._writer()
+                writer.garbage_collect_files()
+                writer.wait_merging_threads()
+                self._seal()
+        return not self._leftovers()
+
+    def _leftovers(self) -> list[str]:
+        held = {path.name for path in self._folder.iterdir()} - {_SEAL, *_NAMES}
+        return sorted(held - set(_segment_files(self._folder)))
+
+    def _writer(self) -> tantivy.IndexWriter:
+        try:
+            return self._index.writer(heap_size=_HEAP, num_threads=1)
+        except ValueError as error:
+            raise CorpusBusyError("another process is writing the lexical index; try again when it is done") from error
+
+    def _seal(self) -> None:
+        (self._folder / _SEAL).write_text(_checksum(self._folder), encoding="ascii")
 
     def _key(self, key: int) -> tantivy.Query:
         # Not delete_documents_by_term: that takes a Python int for a signed value and finds nothing in this field.
@@ -155,27 +190,45 @@ def _writing() -> Iterator[None]:
     """Turn tantivy's errors in writing, of many kinds, into one of ours."""
     try:
         yield
+    except CorpusError:
+        raise
     except Exception as error:
-        raise CorpusError("the lexical index cannot be written; check that the disk is not full") from error
+        raise _unwritable() from error
+
+
+def _unwritable() -> CorpusError:
+    return CorpusError("the lexical index cannot be written; check that the disk is not full and not read-only")
 
 
 def _check_files(folder: Path) -> None:
     """Raise ValueError, or another error, where a file of the index is not what tantivy wrote.
 
-    tantivy puts a checksum at the end of each file but looks at it only on demand, and not from Python; reading on in
-    a damaged file ends the whole process.
+    tantivy puts a checksum at the end of each segment's file but looks at it only on demand, and not from Python;
+    reading on in a damaged file ends the whole process. The lists of segments have none: they get ours.
     """
     if not (folder / "meta.json").exists():
         return
+    if (folder / _SEAL).exists() and (folder / _SEAL).read_text(encoding="ascii") != _checksum(folder):
+        raise ValueError("the list of segments is damaged")
+    for file in _segment_files(folder):
+        content = (folder / file).read_bytes()
+        length, magic = struct.unpack("<II", content[-8:])
+        footer = json.loads(content[-8 - length : -8])
+        if magic != _FOOTER or zlib.crc32(memoryview(content)[: -8 - length]) != footer["crc"]:
+            raise ValueError(f"{file} is damaged")
+
+
+def _segment_files(folder: Path) -> Iterator[str]:
     for segment in json.loads((folder / "meta.json").read_bytes())["segments"]:
         name, deletes = segment["segment_id"].replace("-", ""), segment["deletes"]
-        wanted = [f"{name}.{kind}" for kind in ("fast", "fieldnorm", "idx", "pos", "store", "term")]
-        for file in [*wanted, f"{name}.{deletes['opstamp']}.del"] if deletes else wanted:
-            content = (folder / file).read_bytes()
-            length, magic = struct.unpack("<II", content[-8:])
-            footer = json.loads(content[-8 - length : -8])
-            if magic != _FOOTER or zlib.crc32(memoryview(content)[: -8 - length]) != footer["crc"]:
-                raise ValueError(f"{file} is damaged")
+        yield from (f"{name}.{kind}" for kind in ("fast", "fieldnorm", "idx", "pos", "store", "term"))
+        if deletes:
+            yield f"{name}.{deletes['opstamp']}.del"
+
+
+def _checksum(folder: Path) -> str:
+    contents = [(folder / name).read_bytes() for name in ("meta.json", ".managed.json")]
+    return hashlib.sha256(b"\n".join(contents)).hexdigest()
 
 
 def _document(**values: str | int) -> tantivy.Document:

@@ -28,7 +28,7 @@ LONGEST_QUOTE = 5000
 # Of sentences of SQuAD 1.1 dev (`tune`), searched in their own article: all were found with a number, a name or a
 # "not" changed, 98 % with a clause left out, 99 % with a third of the words left out, 97 % with clauses reordered,
 # 98 % with 30 % of the words replaced, 72 % with 40 %. Searched in the 20 other articles (730,000 characters): none of
-# 300. Searched in their own without the sentence itself: 3.3 % of 600, nearly all of which say much the same.
+# 300. Searched in their own without the sentence itself: 3.3 % of 600, many of which say much the same.
 LEAST_SIMILARITY = 0.6
 # Fragments of 3 to 6 words resemble something in any long text (14 to 62 % of those above), but share less than this.
 _LEAST_SHARED_LETTERS, _LEAST_SHARED_WORDS = 20, 8

@@ -21,7 +21,7 @@ def read_records(file: BinaryIO, *, name: str, limit: int) -> Iterator[Article |
 
     One line of at most `limit` bytes is in memory at a time.
     """
-    number = 0
+    number, is_empty = 0, True
     while line := file.readline(limit + 1):
         number += 1
         if number == 1 and (error := _no_lines(line)):
@@ -29,13 +29,15 @@ def read_records(file: BinaryIO, *, name: str, limit: int) -> Iterator[Article |
             return
         try:
             if len(line) > limit:
+                is_empty = False
                 _skip_line(file, line)
                 raise FormatError(f"is longer than {limit} bytes; split the article")
             if line.strip(b" \t\r\n\xef\xbb\xbf"):
+                is_empty = False
                 yield read_record(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line)
         except FormatError as error:
             yield FormatError(f"{name}, line {number}: {error}")
-    if number == 0:
+    if is_empty:
         yield FormatError(f"{name} is empty; write one JSON object per line")
 
 

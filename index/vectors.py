@@ -101,6 +101,9 @@ class VectorIndex:
         facts = {**asdict(state), "sha256": hashlib.sha256(content).hexdigest()}
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            for unfinished in folder.glob(".*"):
+                # Of one that was killed: there is one writer at a time.
+                unfinished.unlink(missing_ok=True)
             _replace(folder / _FILE, content)
             _replace(folder / _STATE, json.dumps(facts).encode())
         except OSError as error:

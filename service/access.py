@@ -80,7 +80,9 @@ def needed_scope(method: str, path: str) -> Scope | None:
     if method in _READING:
         if path in _FOR_ALL or path.startswith("/docs/"):
             return None
-        if path == "/ask" or any(path == top or path.startswith(f"{top}/") for top in ("/articles", "/citations")):
+        if path in {"/ask", "/collections"} or any(
+            path == top or path.startswith(f"{top}/") for top in ("/articles", "/citations")
+        ):
             return "ask"
     if method == "POST" and path in {"/ask", "/verify"}:
         return "ask"

@@ -17,8 +17,6 @@ from service.citations import CitationId, Quotation, quotation
 Status = Literal["current", "unchanged", "changed", "dropped"]
 Standing = Literal["verbatim", "altered", "nowhere"]
 
-# A sentence of a newer version at least this like the cited one, in [0, 1], is that one changed.
-SAME_SENTENCE = 0.6
 # The articles, and the versions of each, that a quote without an address is looked for in.
 _MOST_ARTICLES = 20
 _MOST_VERSIONS = 20
@@ -80,8 +78,8 @@ class Checker:
         """Return what the citation of that id says, and what became of it.
 
         collections: only articles of these; all, where none is named.
-        Raises CitationNotFoundError, ArticleNotFoundError, ArticleDeletedError; CorpusDamagedError where the text is not
-        what was added.
+        Raises CitationNotFoundError, ArticleNotFoundError, ArticleDeletedError; CorpusDamagedError where the text is
+        not what was added.
         """
         cited = CitationId.parse(citation_id)
         with self._store.frozen():
@@ -169,9 +167,11 @@ def _became(quote: str, record: Record, latest: Record) -> tuple[Status, Span | 
     same = find_verbatim(quote, latest.article.text)
     if same is not None:
         return "unchanged", same
-    sentences = [span.of(latest.article.text) for span in latest.sentences]
-    nearest = nearest_sentence(quote, sentences, least=SAME_SENTENCE)
-    return ("dropped", None) if nearest is None else ("changed", latest.sentences[nearest])
+    # What stood beside it before is another sentence, however like it is.
+    others = {span.of(record.article.text) for span in record.sentences}
+    fresh = [span for span in latest.sentences if span.of(latest.article.text) not in others]
+    nearest = nearest_sentence(quote, [span.of(latest.article.text) for span in fresh])
+    return ("dropped", None) if nearest is None else ("changed", fresh[nearest])
 
 
 def _verbatim(quote: str, records: Iterable[Record], base_url: str) -> list[Place]:

@@ -24,7 +24,7 @@ MAX_ATTRIBUTES = 100
 _MEDIA_TYPES = ("application/rss+xml", "application/atom+xml")
 # The first element, behind all that may stand before it; atomic groups, so that no prolog is tried in two ways.
 _ROOT = re.compile(
-    r"\ufeff?(?>\s|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^>\[]*>)*+<(?:\w+:)?(?:rss\b|feed\b|RDF\b[^>]*purl\.org/rss/)",
+    r"\ufeff?(?>\s|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^>\[]*>)*<(?:\w+:)?(?:rss\b|feed\b|RDF\b[^>]*purl\.org/rss/)",
     re.DOTALL,
 )
 _HEAD_BYTES = 16 * 1024
@@ -167,7 +167,7 @@ def _title(listed: Any) -> str | None:  # noqa: ANN401
 def _date(listed: Any) -> dt.date | None:  # noqa: ANN401
     # `updated` must be asked for only where it is: feedparser warns, and answers with `published`.
     for key in ("published", "updated"):
-        if key in listed and (date := parse_date(listed[key])):
+        if key in listed and (date := parse_date(listed[key]) or _date_of(listed.get(f"{key}_parsed"))):
             return date
     return None
 

@@ -48,7 +48,7 @@ class Key:
     """What is kept of a key: never its secret, only the SHA-256 of it."""
 
     # A field that this version does not know might restrict the key: such a file is refused rather than half obeyed.
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     id: str
     name: str
@@ -76,7 +76,7 @@ class Key:
 class _Content:
     """The content of the file."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     version: Literal[1]
     keys: tuple[Key, ...]
@@ -231,7 +231,7 @@ def _read(path: Path) -> Mapping[str, Key]:
         raise AccessError(
             f"{path} is damaged, or was written by another version of Quoteline ({where}: {fault['msg']}); "
             "bring back a copy, or delete it and create all keys anew with `quoteline keys create`"
-        ) from error
+        ) from None  # its text quotes the file, and a log is read by more people than the file
     return MappingProxyType({key.id: key for key in content.keys})
 
 

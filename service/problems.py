@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from index.errors import (
+    AccessError,
     ArticleDeletedError,
     ArticleNotFoundError,
     CitationNotFoundError,
@@ -43,6 +44,7 @@ STATUSES: Mapping[type[QuotelineError], tuple[HTTPStatus, str]] = {
     CollectionError: (HTTPStatus.CONFLICT, "In another collection"),
     NoKeyError: (HTTPStatus.UNAUTHORIZED, "A key is needed"),
     ForbiddenError: (HTTPStatus.FORBIDDEN, "Not allowed"),
+    AccessError: (HTTPStatus.SERVICE_UNAVAILABLE, "The keys cannot be read"),
     RateError: (HTTPStatus.TOO_MANY_REQUESTS, "Too many requests"),
     OverloadError: (HTTPStatus.SERVICE_UNAVAILABLE, "Busy"),
     MediaTypeError: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Not a kind of file that is read"),

@@ -27,14 +27,19 @@ class Settings(BaseSettings):
     )
     answered: float = Field(ANSWERED, ge=0, le=1, description="probability from which an answer is called `answered`")
     perhaps: float = Field(PERHAPS, ge=0, le=1, description="probability below which nothing answers")
-    public_url: str = Field("", description="the address that links in answers begin with; the request's own if unset")
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s/?#\[\]]+(/[^\s?#]*)?)?$",
+        description="the address that links in answers begin with; the request's own if unset",
+    )
     workers: int = Field(1, ge=1, le=64, description="processes that serve the corpus")
     open: Literal["no", "ask", "manage"] = Field(
         "no", description="what callers without a key may do from other machines; from this one they may do all"
     )
     rate: str = Field(
         "",
-        description="requests of one key or address, such as 600/minute; if unset 600/minute, and no limit for this machine",
+        description="requests of one key or address, such as 600/minute, or `off`; if unset 600/minute, but no limit for "
+        "callers on this machine without a key",
     )
     in_flight: int = Field(64, ge=1, description="requests at work at once, in one process; more are told to come back")
     max_body: int = Field(64, ge=1, description="the largest request, in MiB; JSON Lines may be longer as a whole")

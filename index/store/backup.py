@@ -4,9 +4,10 @@ import datetime as dt
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,10 +15,12 @@ from pathlib import Path
 from index.errors import CorpusDamagedError, CorpusError, CorpusVersionError
 from index.store import schema
 from index.store.change import Change
-from index.store.rows import READ, SEALED
+from index.store.rows import READ, SEALED, seal
 
 _DATABASE = "quoteline.db"
 _ABOUT = "backup.json"
+# How the copy of a backup of an older format is called, followed by a number, while it is upgraded and brought back.
+ASIDE = ".restore."
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +50,20 @@ def write(connection: sqlite3.Connection, folder: Path) -> Backup:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CorpusError(f"{folder} is not empty; a backup goes into a new folder, which is made for it")
     # Made beside it and renamed: a backup that is there is whole.
-    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}")
+    folder = folder.absolute()
+    unfinished = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     unfinished.mkdir(parents=True)
     try:
         # A copy without free pages, of one moment.
         connection.execute("VACUUM INTO ?", (str(unfinished / _DATABASE),))
         made = _describe(unfinished / _DATABASE)
-        (unfinished / _ABOUT).write_text(json.dumps(asdict(made), indent=2) + "\n", encoding="utf-8")
+        about = asdict(made)
+        about["seal"] = _seal(about)
+        (unfinished / _ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
         for path in (unfinished / _DATABASE, unfinished / _ABOUT, unfinished):
             _sync(path)
         unfinished.replace(folder)
-        _sync(folder.absolute().parent)
+        _sync(folder.parent)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
@@ -72,9 +78,11 @@ def read(folder: Path) -> Backup:
     if not (folder / _ABOUT).is_file():
         raise CorpusError(f"{folder} holds no backup; `quoteline backup` makes one")
     try:
-        about = Backup(**json.loads((folder / _ABOUT).read_bytes()))
-        sound = _sha256(folder / _DATABASE) == about.sha256
-    except (OSError, ValueError, TypeError) as error:
+        known = json.loads((folder / _ABOUT).read_bytes())
+        sound = known.pop("seal") == _seal(known)
+        about = Backup(**known)
+        sound = sound and _sha256(folder / _DATABASE) == about.sha256
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise CorpusDamagedError(f"the backup in {folder} is damaged; use another one") from error
     if not sound:
         raise CorpusDamagedError(f"the backup in {folder} is not what was written; use another one")
@@ -92,7 +100,7 @@ def attached(connection: sqlite3.Connection, folder: Path, copy: Backup, beside:
 
     beside: a file in whose folder there is room for that.
     """
-    database, aside = folder / _DATABASE, beside.with_name(f".restore.{os.getpid()}.db")
+    database, aside = folder / _DATABASE, beside.with_name(f"{ASIDE}{os.getpid()}.db")
     try:
         if copy.format < schema.FORMAT:
             shutil.copyfile(database, aside)
@@ -124,10 +132,12 @@ def take_over(connection: sqlite3.Connection, change: Change, copy: Backup, *, w
         row["id_hash"] for row in connection.execute("SELECT id_hash FROM main.retired WHERE deleted_at > ?", (since,))
     }
     for row in connection.execute("SELECT id_hash, version, deleted_at FROM copy.retired").fetchall():
-        _retire(connection, change, row["id_hash"], row["version"], row["deleted_at"])
+        change.retire(row["id_hash"], row["version"], row["deleted_at"])
     for row in gone:
-        _retire(connection, change, row["hashed"], row["version"], None)
+        change.retire(row["hashed"], row["version"], None)
     left_out = _copy_rows(connection, change, deleted)
+    # What was there before is in the files still.
+    schema.set_facts(connection, deleted=change.generation)
     [counts] = connection.execute("SELECT count(*), coalesce(sum(current), 0) FROM main.versions").fetchall()
     return Restored(articles=counts[1], versions=counts[0], left_out=left_out)
 
@@ -152,17 +162,6 @@ def _copy_rows(connection: sqlite3.Connection, change: Change, deleted: set[str]
         (passages, versions, change.generation, left_out),
     )
     return len(json.loads(left_out))
-
-
-def _retire(
-    connection: sqlite3.Connection, change: Change, hashed: str, version: int, deleted_at: float | None
-) -> None:
-    """Keep in mind the highest version and the last deletion of all that are known."""
-    row = connection.execute("SELECT version, deleted_at FROM main.retired WHERE id_hash = ?", (hashed,)).fetchone()
-    if row is not None:
-        version = max(version, row["version"])
-        deleted_at = max(filter(None, (deleted_at, row["deleted_at"])), default=None)
-    change.retire(hashed, version, deleted_at)
 
 
 def _describe(database: Path) -> Backup:
@@ -192,6 +191,10 @@ def _upgrade(path: Path, built: int) -> None:
         connection.execute("COMMIT")
     finally:
         connection.close()
+
+
+def _seal(about: Mapping[str, object]) -> str:
+    return seal(f"{name}={about[name]}" for name in sorted(about)).hex()
 
 
 def _sha256(path: Path) -> str:

@@ -29,40 +29,49 @@ class Change:
             f"INSERT INTO versions ({', '.join(SEALED)}, seal, current) VALUES ({_places(len(row))}, 1)",
             row,
         ).lastrowid
-        self._insert(int(key or 0), readings)
+        self._insert(int(key or 0), article.id, version, readings)
 
     def supersede(self, article_id: str) -> None:
         """Take an article's current version out of the search; it stays readable. Raises ArticleNotFoundError."""
-        key = self._clear(article_id)
+        key, _ = self._clear(article_id)
         self._connection.execute("UPDATE versions SET current = 0 WHERE key = ?", (key,))
 
     def remove(self, article_id: str) -> None:
         """Remove all versions of an article, and keep the fact of it. Raises ArticleNotFoundError."""
-        self._clear(article_id)
-        (version,) = self._connection.execute(
-            "SELECT max(version) FROM versions WHERE id = ?", (article_id,)
-        ).fetchone()
+        _, version = self._clear(article_id)
         self._connection.execute("DELETE FROM versions WHERE id = ?", (article_id,))
         self.retire(id_hash(article_id), version, time.time())
         # What is deleted leaves traces in files that are only appended to, until `Corpus.compact`.
         set_facts(self._connection, deleted=self.generation)
 
     def retire(self, hashed: str, version: int, deleted_at: float | None) -> None:
-        """Keep in mind that an article had versions up to this one, so that none of these numbers is given again."""
+        """Keep in mind that an article had versions up to this one, so that none of these numbers is given again.
+
+        What was kept in mind before stays so: the highest version and the last deletion of all count.
+        """
+        row = self._connection.execute(
+            "SELECT version, deleted_at FROM main.retired WHERE id_hash = ?", (hashed,)
+        ).fetchone()
+        if row is not None:
+            version = max(version, row["version"])
+            deleted_at = max(filter(None, (deleted_at, row["deleted_at"])), default=None)
         values = (hashed, version, deleted_at)
-        self._connection.execute("INSERT OR REPLACE INTO retired VALUES (?, ?, ?, ?)", (*values, seal(values)))
+        self._connection.execute("INSERT OR REPLACE INTO main.retired VALUES (?, ?, ?, ?)", (*values, seal(values)))
 
     def replace_passages(self, article_id: str, readings: Sequence[Reading]) -> None:
         """Replace an article's passages, and nothing else of it. Raises ArticleNotFoundError."""
-        self._insert(self._clear(article_id), readings)
+        key, version = self._clear(article_id)
+        self._insert(key, article_id, version, readings)
 
     def set_encoder(self, name: str) -> None:
         """Say that all vectors are those of another encoder from now on."""
         set_facts(self._connection, encoder=name)
 
-    def _clear(self, article_id: str) -> int:
-        """Remove an article's passages and return its current version's key."""
-        row = self._connection.execute("SELECT key FROM versions WHERE id = ? AND current", (article_id,)).fetchone()
+    def _clear(self, article_id: str) -> tuple[int, int]:
+        """Remove an article's passages; return the key and the number of its current version, which is the highest."""
+        row = self._connection.execute(
+            "SELECT key, version FROM versions WHERE id = ? AND current", (article_id,)
+        ).fetchone()
         if row is None:
             raise ArticleNotFoundError(f"there is no article {article_id!r}; `quoteline articles` lists them")
         key = int(row["key"])
@@ -70,12 +79,12 @@ class Change:
             "INSERT INTO removals SELECT key, ? FROM passages WHERE article = ?", (self.generation, key)
         )
         self._connection.execute("DELETE FROM passages WHERE article = ?", (key,))
-        return key
+        return key, int(row["version"])
 
-    def _insert(self, key: int, readings: Sequence[Reading]) -> None:
+    def _insert(self, key: int, article_id: str, version: int, readings: Sequence[Reading]) -> None:
         self._connection.executemany(
             f"INSERT INTO passages (article, generation, {', '.join(READ)}, seal) VALUES ({_places(len(READ) + 3)})",
-            [(key, self.generation, *passage_row(reading)) for reading in readings],
+            [(key, self.generation, *passage_row(article_id, version, reading)) for reading in readings],
         )
 
 

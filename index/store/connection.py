@@ -3,7 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,6 +12,8 @@ from index.store.rows import id_hash
 
 # How long a writer waits for another one before it gives up, in seconds.
 PATIENCE = 30.0
+# How long one waits who can as well come again later.
+MOMENT = 1.0
 
 _PRAGMAS = """
 PRAGMA synchronous=FULL;        -- what was acknowledged survives a power cut, too
@@ -49,6 +51,27 @@ def connect(path: Path, *, make: bool = False) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+@contextmanager
+def glance(path: Path) -> Iterator[sqlite3.Connection]:
+    """Give a connection that changes nothing: neither the database nor how it is written."""
+    address = f"file:{quote(str(path.absolute()))}?mode=ro"
+    # What was left half-written is for SQLite to settle, and that takes more than reading.
+    settled = not path.with_name(f"{path.name}-journal").exists()
+    with closing(sqlite3.connect(address, uri=True, timeout=PATIENCE) if settled else connect(path)) as connection:
+        connection.row_factory = sqlite3.Row
+        yield connection
+
+
+@contextmanager
+def impatient(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Let a connection wait for others only as long as an answer takes."""
+    connection.execute(f"PRAGMA busy_timeout={round(1000 * MOMENT)}")
+    try:
+        yield connection
+    finally:
+        connection.execute(f"PRAGMA busy_timeout={round(1000 * PATIENCE)}")
 
 
 @contextmanager

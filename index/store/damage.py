@@ -38,8 +38,8 @@ def _versions(connection: sqlite3.Connection) -> Iterator[str]:
             continue
         name = f"version {record.version} of article {record.article.id!r}"
         passages = connection.execute(
-            f"SELECT key, seal, {', '.join(READ)} FROM passages WHERE article = ?",
-            (row["key"],),
+            f"SELECT key, ? AS id, ? AS version, seal, {', '.join(READ)} FROM passages WHERE article = ?",
+            (row["id"], row["version"], row["key"]),
         ).fetchall()
         for finding in (*_of_record(record), *_of_passages(record, passages)):
             yield f"{name}: {finding}"
@@ -66,6 +66,7 @@ def _of_passages(record: Record, passages: Sequence[sqlite3.Row]) -> Iterator[st
             yield "a passage is not what was written; `quoteline rebuild --encode` makes it again"
         elif spans[row["first"] : row["last"]].tobytes() != row["spans"]:
             yield "a passage holds other sentences than the article"
+    passages = [row for row in passages if is_sound(row)]
     if {ordinal for row in passages for ordinal in range(row["first"], row["last"])} != set(range(len(spans))):
         yield "its passages do not hold all of its sentences"
 

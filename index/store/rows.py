@@ -8,7 +8,8 @@ import datetime as dt
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -128,7 +129,8 @@ SUMMARY = (
     "v.id, v.version, v.current, v.collection, v.title, v.date, v.source, v.url, v.author, v.language, v.media_type,"
     " length(v.text) AS characters, length(v.sentences) / 8 AS sentences, v.added_at"
 )
-# The columns of a passage that its seal covers; its article's key is not among them, because a restore changes it.
+# The columns of a passage that its seal covers, beside its article's id and version; the article's key is not among
+# them, because a restore changes it.
 READ = ("first", "last", "vector", "spans", "sentence_vectors", "terms", "term_counts")
 
 
@@ -142,9 +144,9 @@ def seal(values: Iterable[object]) -> bytes:
     return state.digest()
 
 
-def passage_seal(first: int, last: int, *blobs: bytes) -> int:
-    """Return a CRC-32 of a passage: fifty of them are read for each question."""
-    checksum = zlib.crc32(f"{first} {last}".encode())
+def passage_seal(article_id: str, version: int, first: int, last: int, *blobs: bytes) -> int:
+    """Return a CRC-32 of a passage and of what it belongs to: fifty of them are read for each question."""
+    checksum = zlib.crc32(f"{version} {first} {last} {article_id}".encode())
     for blob in blobs:
         checksum = zlib.crc32(blob, checksum)
     return checksum
@@ -201,12 +203,13 @@ def record_of(row: Row) -> Record:
 
 
 def summary_of(row: Row) -> Summary:
-    """Return the summary in a row of the columns `SUMMARY`."""
+    """Return the summary in a row of the columns `SUMMARY`. Raises CorpusDamagedError where it makes no sense."""
     facts = {name: row[name] for name in Summary.__dataclass_fields__}
-    return Summary(**{**facts, "date": _date(row["date"]), "current": bool(row["current"])})
+    with making_sense(f"what is said of article {row['id']!r}"):
+        return Summary(**{**facts, "date": _date(row["date"]), "current": bool(row["current"])})
 
 
-def passage_row(reading: Reading) -> tuple[object, ...]:
+def passage_row(article_id: str, version: int, reading: Reading) -> tuple[object, ...]:
     """Return the values of `READ` and their seal."""
     blobs = (
         reading.vector.astype(np.float16).tobytes(),
@@ -215,12 +218,17 @@ def passage_row(reading: Reading) -> tuple[object, ...]:
         reading.terms.astype(np.uint32).tobytes(),
         reading.term_counts.astype(np.uint32).tobytes(),
     )
-    return reading.first, reading.last, *blobs, passage_seal(reading.first, reading.last, *blobs)
+    where = (reading.first, reading.last)
+    return *where, *blobs, passage_seal(article_id, version, *where, *blobs)
 
 
 def is_sound(row: Row) -> bool:
-    """Whether a passage is what was written."""
-    return bool(passage_seal(*(row[name] for name in READ)) == row["seal"])
+    """Whether a passage, in a row with its article's id and version, is what was written."""
+    try:
+        return bool(passage_seal(row["id"], row["version"], *(row[name] for name in READ)) == row["seal"])
+    except TypeError:
+        # SQLite keeps the kind of a value beside the value: one bit makes a text of a blob.
+        return False
 
 
 def readings_of(rows: Sequence[Row], dim: int) -> Readings:
@@ -240,6 +248,18 @@ def readings_of(rows: Sequence[Row], dim: int) -> Readings:
         terms=column(rows, "terms", np.uint32),
         term_counts=column(rows, "term_counts", np.uint32),
     )
+
+
+@contextmanager
+def making_sense(what: str) -> Iterator[None]:
+    """Turn what Python raises on values of a wrong kind, length or form into CorpusDamagedError."""
+    try:
+        yield
+    except (TypeError, ValueError, IndexError) as error:
+        raise CorpusDamagedError(
+            f"{what} is not what was written: the database is damaged; `quoteline check` says what else is, "
+            "`quoteline restore` brings back a backup"
+        ) from error
 
 
 def column(rows: Sequence[Row], name: str, dtype: type[Number]) -> NDArray[Number]:

@@ -117,11 +117,12 @@ def _upgrade_to_2(connection: sqlite3.Connection) -> None:
             f"INSERT INTO versions (key, current, {', '.join(SEALED)}, seal) VALUES ({places})",
             (row["key"], 1, *values, seal(values)),
         )
-    connection.create_function("passage_seal", 7, passage_seal, deterministic=True)
+    connection.create_function("passage_seal", 9, passage_seal, deterministic=True)
     read = "first, last, vector, spans, sentence_vectors, terms, term_counts"
     connection.execute(
         f"INSERT INTO passages (key, article, {read}, seal, generation)"
-        f" SELECT key, article, {read}, passage_seal({read}), generation FROM passages_1"
+        f" SELECT p.key, article, {read}, passage_seal(v.id, v.version, {read}), p.generation"
+        " FROM passages_1 p JOIN versions v ON v.key = p.article"
     )
     connection.execute("INSERT INTO removals SELECT passage, generation FROM removals_1")
     for name in ("removals_1", "passages_1", "articles"):
@@ -130,4 +131,6 @@ def _upgrade_to_2(connection: sqlite3.Connection) -> None:
     for old, new in (("articles", "versions"), ("passages", "passages")):
         connection.execute("DELETE FROM sqlite_sequence WHERE name = ?", (new,))
         connection.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (new, sequences.get(old, 0)))
-    set_facts(connection, **{name: value for name, value in known.items() if name != "format"})
+    kept = {name: value for name, value in known.items() if name != "format"}
+    # Format 1 did not overwrite what it deleted: the free pages are still full of it.
+    set_facts(connection, **kept, deleted=known["generation"], unwiped=1)

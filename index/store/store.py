@@ -24,7 +24,7 @@ from index.errors import (
 )
 from index.store import backup, damage, schema
 from index.store.change import Change
-from index.store.connection import Held, connect, translated
+from index.store.connection import Held, connect, glance, impatient, translated
 from index.store.filters import Filters
 from index.store.rows import (
     READ,
@@ -36,6 +36,7 @@ from index.store.rows import (
     Summary,
     column,
     id_hash,
+    making_sense,
     readings_of,
     record_of,
     summary_of,
@@ -84,8 +85,7 @@ class Store:
     @property
     def generation(self) -> int:
         """The number of changes committed so far."""
-        [row] = self._rows("SELECT value FROM facts WHERE name = 'generation'")
-        return int(row["value"])
+        return int(self._facts()["generation"])
 
     def counts(self) -> tuple[int, int, int]:
         """Return how many articles, sentences and passages are searched."""
@@ -209,7 +209,7 @@ class Store:
         """
         columns = ", ".join(f"p.{name}" for name in READ)
         rows = self._rows(
-            f"SELECT p.key, p.seal, v.id, {columns} FROM passages p JOIN versions v ON v.key = p.article"
+            f"SELECT p.key, p.seal, v.id, v.version, {columns} FROM passages p JOIN versions v ON v.key = p.article"
             " WHERE p.key IN (SELECT value FROM json_each(?)) ORDER BY p.key",
             (json.dumps(list(keys)),),
         )
@@ -239,7 +239,8 @@ class Store:
     def vectors_since(self, generation: int) -> tuple[list[int], Vectors]:
         """Return keys and vectors, shape (n, dim), of the passages added after `generation`, by key."""
         rows = self._rows("SELECT key, vector FROM passages WHERE generation > ? ORDER BY key", (generation,))
-        vectors = column(rows, "vector", np.float16).reshape(len(rows), self._dim)
+        with making_sense("a passage"):
+            vectors = column(rows, "vector", np.float16).reshape(len(rows), self._dim)
         return [row["key"] for row in rows], vectors.astype(np.float32)
 
     def texts_since(self, generation: int) -> Iterator[tuple[int, str | None, str]]:
@@ -251,8 +252,10 @@ class Store:
                 (generation,),
             )
             for row in rows:
-                spans = np.frombuffer(row["spans"], dtype=np.int32)
-                yield row["key"], row["title"], row["text"][spans[0] : spans[-1]]
+                with making_sense("a passage"):
+                    spans = np.frombuffer(row["spans"], dtype=np.int32)
+                    text = row["text"][spans[0] : spans[-1]]
+                yield row["key"], row["title"], text
 
     # What changes it
 
@@ -277,11 +280,17 @@ class Store:
         Deleted rows are overwritten by SQLite itself (secure_delete). What is left are older pages in the log, which is
         cut off here; a reader that began before that, and has not ended, keeps it.
         """
-        [row] = self._rows("PRAGMA wal_checkpoint(TRUNCATE)")
+        for stale in self._path.parent.glob(f"{backup.ASIDE}*"):
+            stale.unlink(missing_ok=True)
+        with translated(self._path), impatient(self._connection()) as connection:
+            if "unwiped" in self._facts():
+                connection.execute("VACUUM")
+            [row] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         if row["busy"]:
             return False
         with self._transaction() as connection:
-            connection.execute("DELETE FROM facts WHERE name = 'deleted'")
+            self._facts()
+            connection.execute("DELETE FROM facts WHERE name IN ('deleted', 'unwiped')")
             schema.set_facts(connection)
         return True
 
@@ -346,43 +355,51 @@ class Store:
             return self._connection().execute(query, values).fetchall()
 
     def _facts(self) -> dict[str, str]:
+        """Return all facts by name. Raises CorpusDamagedError where they are not what was written."""
         with translated(self._path):
-            return schema.facts(self._connection())
+            known = schema.facts(self._connection())
+        damage.check_facts(known, self._path)
+        return known
 
     def _missing(self, article_id: str, version: int | None = None) -> ArticleNotFoundError:
+        deletion = self.deletion(article_id)
+        if deletion is not None and (version is None or version <= deletion.version):
+            which = f"article {article_id!r}" if version is None else f"version {version} of article {article_id!r}"
+            return ArticleDeletedError(f"{which} was deleted; nothing of it is left")
         if version is not None and self.known(article_id=article_id):
             there = ", ".join(str(summary.version) for summary in reversed(self.versions(article_id)))
             return ArticleNotFoundError(f"article {article_id!r} has no version {version}; it has {there}")
-        deletion = self.deletion(article_id)
-        if deletion is not None and (version is None or version <= deletion.version):
-            return ArticleDeletedError(f"article {article_id!r} was deleted; nothing of it is left")
         return ArticleNotFoundError(f"there is no article {article_id!r}; `quoteline articles` lists them")
 
     def _make_ready(self) -> None:
         """Make the tables, or bring them to this format, where that is needed."""
-        if not self._path.exists():
+        if self._path.exists():
+            # Connecting itself changes a database that does not use WAL yet, such as another program's.
+            with glance(self._path) as connection:
+                self._check_own(connection)
+        else:
             connect(self._path, make=True).close()
-        if self._facts().get("format") != str(schema.FORMAT):
+        if schema.facts(self._connection()).get("format") != str(schema.FORMAT):
             with self._transaction() as connection:
                 # Another process may have done so while this one waited.
-                known = schema.facts(connection)
-                if not known:
-                    self._check_own(connection)
+                self._check_own(connection)
+                built = schema.facts(connection).get("format")
+                if built is None:
                     schema.create(connection, self._encoder)
-                elif known["format"] != str(schema.FORMAT):
-                    self._check_format(known["format"])
-                    schema.upgrade(connection, int(known["format"]))
-        damage.check_facts(self._facts(), self._path)
+                elif built != str(schema.FORMAT):
+                    schema.upgrade(connection, int(built))
 
     def _check_own(self, connection: sqlite3.Connection) -> None:
-        if connection.execute("SELECT 1 FROM sqlite_master").fetchall():
+        """Raise CorpusError where the database is another program's, or of a format that is not known."""
+        built = schema.facts(connection).get("format")
+        if built is None:
+            if not connection.execute("SELECT 1 FROM sqlite_master").fetchall():
+                return
             raise CorpusError(
                 f"{self._path} is the database of another program; nothing was changed. Set QUOTELINE_DATA to a folder "
                 "of its own"
             )
-
-    def _check_format(self, built: str) -> None:
-        if not built.isdecimal() or int(built) > schema.FORMAT:
+        if not built.isdecimal() or not 1 <= int(built) <= schema.FORMAT:
             raise CorpusVersionError(
                 f"{self._path} has format {built}, this Quoteline reads formats up to {schema.FORMAT}; use the version "
                 "that wrote it, or add the articles to a new QUOTELINE_DATA"

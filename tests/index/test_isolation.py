@@ -227,6 +227,7 @@ def test_an_article_is_put_together_from_what_the_child_says(monkeypatch: pytest
     monkeypatch.setattr(isolation, "_COMMAND", child_that_answers(said, tmp_path))
     with Isolated() as isolated:
         [article] = isolated.read(PAGE, name="a.html", path="/a.html")
+    assert isinstance(article, Article)
     assert article == Article(
         id="a", text="It ends.", body=article.body, media_type="text/html", path="/a.html", named=False
     )

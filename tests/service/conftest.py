@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from index.articles import Article, Span
@@ -42,5 +43,10 @@ def serve(settings: Settings, articles: list[Article], encoder: Encoder) -> Iter
     for _ in corpus.add(articles):
         pass
     corpus.close()
-    with TestClient(create_app(settings, encoder=encoder), raise_server_exceptions=False) as client:
+    with client_of(create_app(settings, encoder=encoder)) as client:
         yield client
+
+
+def client_of(app: FastAPI) -> TestClient:
+    """Return a client on this machine, as the server sees it."""
+    return TestClient(app, base_url="http://127.0.0.1:8000", client=("127.0.0.1", 50000), raise_server_exceptions=False)

@@ -92,6 +92,8 @@ def door(tmp_path: Path) -> Door:
         ("GET", "/articles", "ask"),
         ("GET", "/articles/a/b", "ask"),
         ("GET", "/citations/x", "ask"),
+        ("GET", "/collections", "ask"),
+        ("DELETE", "/collections", "manage"),
         ("POST", "/ask", "ask"),
         ("POST", "/verify", "ask"),
         ("GET", "/metrics", "manage"),

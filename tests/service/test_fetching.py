@@ -34,6 +34,7 @@ class Wire(httpcore.SyncBackend):
     def __init__(self, servers: dict[tuple[str, int], int], trusted: Path | None = None) -> None:
         self.servers = servers
         self.connected: list[tuple[str, int]] = []
+        self.timeouts: list[float | None] = []
         self.trusted = trusted
 
     def connect_tcp(
@@ -45,6 +46,7 @@ class Wire(httpcore.SyncBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         self.connected.append((host, port))
+        self.timeouts.append(timeout)
         if (host, port) not in self.servers:
             raise httpcore.ConnectError("secret text of another library")
         stream = super().connect_tcp("127.0.0.1", self.servers[host, port], timeout)
@@ -193,8 +195,11 @@ def test_an_ipv6_address_is_fetched_from_and_named_in_brackets() -> None:
 def test_an_address_that_takes_no_connection_is_passed_over_for_the_next() -> None:
     with serving(saying(page())) as port:
         wire = Wire({(str(PUBLIC), 80): port})
-        assert Fetcher(lookup=Names([OTHER, PUBLIC]), network=wire).fetch("http://news.example/").content == b"A page."
+        fetcher = Fetcher(timeout=8, lookup=Names([OTHER, PUBLIC]), network=wire)
+        assert fetcher.fetch("http://news.example/").content == b"A page."
     assert wire.connected == [(str(OTHER), 80), (str(PUBLIC), 80)]
+    # The first may not use up the time of the second.
+    assert wire.timeouts == [pytest.approx(4, abs=1), pytest.approx(8, abs=2)]
 
 
 def test_what_was_compressed_is_decompressed() -> None:
@@ -404,6 +409,7 @@ def test_a_name_that_turns_private_on_the_way_of_a_redirect_is_refused() -> None
         ("http://" + "a" * 70_000, "no web address"),
         ("http:news.example", "name of the site"),
         ("http:///news.example", "name of the site"),
+        ("http://[2606:4700::1111%25eth0]/", "name of the site"),
     ],
 )
 def test_what_is_no_plain_web_address_is_refused_before_its_name_is_looked_up(url: str, why: str) -> None:

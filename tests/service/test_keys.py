@@ -6,6 +6,7 @@ import re
 import stat
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from service.keys import Key, KeyStore, Scope
 # Makes keys once it is told to, so that two of it do at the same time.
 MAKER = """
 import sys
+import traceback
 from pathlib import Path
 from service.keys import KeyStore
 keys = KeyStore(Path(sys.argv[1]))
@@ -248,6 +250,14 @@ def test_a_damaged_file_is_never_no_keys(keys: KeyStore, path: Path, damaged: st
     path.unlink()
     with pytest.raises(AccessError, match="is gone"):
         keys.required()
+
+
+def test_no_error_tells_what_is_in_a_damaged_file(keys: KeyStore, path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text(content({**KEY, "sha256": ["0123456789abcdef"]}), encoding="utf-8")
+    with pytest.raises(AccessError, match=r"keys\.0\.sha256") as raised:
+        keys.list()
+    assert "0123456789abcdef" not in "".join(traceback.format_exception(raised.value))
 
 
 def test_a_file_that_vanishes_takes_no_key_off_the_door(keys: KeyStore, path: Path) -> None:

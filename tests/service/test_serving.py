@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -10,7 +11,9 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,27 +27,37 @@ CHECKOUT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, real_encoder: Encoder) -> Iterator[tuple[str, int]]:
     """The address and the process id of `quoteline serve seeds`."""
+    with _started(tmp_path_factory.mktemp("served"), str(CHECKOUT / "seeds")) as (address, process):
+        yield address, process.pid
+
+
+@contextmanager
+def _started(data: Path, *arguments: str) -> "Iterator[tuple[str, subprocess.Popen[bytes]]]":
+    """Yield the address and the process of `quoteline serve ARGUMENTS`, once it is ready."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = {**os.environ, "QUOTELINE_DATA": str(tmp_path_factory.mktemp("served"))}
-    environment["QUOTELINE_MODELS"] = str(CHECKOUT / "var" / "models")
-    command = [str(Path(sys.executable).with_name("quoteline")), "serve", str(CHECKOUT / "seeds"), "--port", str(port)]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:  # noqa: S603 - our own command
+    environment = {**os.environ, "QUOTELINE_DATA": str(data), "QUOTELINE_MODELS": str(CHECKOUT / "var" / "models")}
+    command = [str(Path(sys.executable).with_name("quoteline")), "serve", *arguments, "--port", str(port)]
+    # A file, because a pipe that nobody reads from would stop the server once it is full.
+    with (
+        (data / "stderr").open("wb") as log,
+        subprocess.Popen(command, env=environment, stderr=log) as process,  # noqa: S603 - our own command
+    ):
         address = f"http://127.0.0.1:{port}"
         try:
             _wait(address, process)
-            yield address, process.pid
+            yield address, process
         finally:
             process.terminate()
-            process.communicate(timeout=30)
+            process.wait(timeout=30)
 
 
-def _wait(address: str, process: "subprocess.Popen[bytes]") -> None:
+def _wait(address: str, process: "subprocess.Popen[bytes]", path: str = "/readyz") -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            _get(f"{address}/readyz")
+            _get(f"{address}{path}")
         except (urllib.error.URLError, ConnectionError):
             time.sleep(0.05)
         else:
@@ -110,3 +123,61 @@ def test_an_article_added_by_another_process_is_answered_from(server: tuple[str,
             return
         time.sleep(0.1)
     raise AssertionError(answer)
+
+
+def _log(data: Path) -> list[dict[str, Any]]:
+    """Return the lines of the log; the command line's own words stand before them."""
+    lines = (data / "stderr").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_that_is_told_to_stop_answers_what_it_has_begun_and_leaves_without_an_error(
+    tmp_path: Path, real_encoder: Encoder, stop: signal.Signals
+) -> None:
+    question = b'{"question": "Did Iran deny sending drones?"}'
+    with _started(tmp_path, str(CHECKOUT / "seeds")) as (address, process):
+        host, _, port = address.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port)), timeout=30) as begun:
+            head = f"POST /ask HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n"
+            begun.sendall(f"{head}Content-Length: {len(question)}\r\n\r\n".encode() + question[:10])
+            # Until it is at work, as the gauge says.
+            while "quoteline_in_flight 1.0" not in _get(f"{address}/metrics"):
+                time.sleep(0.02)
+            process.send_signal(stop)
+            _until_refused(host, int(port))
+            begun.sendall(question[10:])
+            answer = b""
+            while got := begun.recv(65536):
+                answer += got
+        assert process.wait(timeout=30) == 0
+    head_of_answer, _, body = answer.partition(b"\r\n\r\n")
+    assert head_of_answer.startswith(b"HTTP/1.1 200 ")
+    assert json.loads(body)["verdict"] == "answered"
+    assert [line["status"] for line in _log(tmp_path) if line.get("route") == "/ask"] == [200]
+    assert [line for line in _log(tmp_path) if line["level"] == "error"] == []
+    assert "Traceback" not in (tmp_path / "stderr").read_text(encoding="utf-8")
+
+
+def _until_refused(host: str, port: int) -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection((host, port), timeout=1).close()
+        except OSError:
+            return
+        time.sleep(0.02)
+    raise AssertionError("the server goes on listening")
+
+
+def test_several_processes_serve_one_corpus_and_are_counted_as_one(tmp_path: Path, real_encoder: Encoder) -> None:
+    with _started(tmp_path, str(CHECKOUT / "seeds"), "--workers", "2") as (address, process):
+        for _ in range(8):
+            # One process is ready; the other may still be opening the corpus.
+            _wait(address, process, path="/ask?q=Did+Iran+deny+sending+drones?")
+        metrics = _get(f"{address}/metrics")
+        assert 'quoteline_asks_total{verdict="answered"} 8.0' in metrics
+        assert f"quoteline_corpus_articles {len(list((CHECKOUT / 'seeds').glob('*.txt')))}.0" in metrics
+        process.terminate()
+        assert process.wait(timeout=40) == 0
+    assert [line for line in _log(tmp_path) if line["level"] == "error"] == []

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index import store as store_module
 from index.articles import Article, Origin, Passage, Span
 from index.errors import (
     ArticleNotFoundError,
@@ -20,14 +19,14 @@ from index.errors import (
     EncoderMismatchError,
 )
 from index.splitting import split_sentences
-from index.store import Change, Filters, Reading, Store
+from index.store import Change, Filters, Reading, Store, connection
 
 TEXT = "Iran denies it. The minister called 👩\u200d👧! Cafe\u0301s closed. It was Friday."
 DIM = 4
 
 
 def article(name: str, text: str = TEXT, **facts: object) -> Article:
-    return replace(Article(name, text, Span(0, len(text))), **facts)  # type: ignore[arg-type]
+    return replace(Article(name, text, Span(0, len(text)), collection="default"), **facts)  # type: ignore[arg-type]
 
 
 def readings(one: Article, *groups: tuple[int, int], seed: int = 0) -> list[Reading]:
@@ -97,7 +96,7 @@ def test_an_article_comes_back_as_it_was_added(store: Store) -> None:
     add(store, full, article("bare"))
     record = store.record("a")
     assert record.article == full
-    assert (record.version, record.digest, record.generation) == (1, full.digest(), 1)
+    assert (record.version, record.current, record.digest, record.generation) == (1, True, full.digest(), 1)
     assert list(record.sentences) == split_sentences(TEXT, full.body)
     assert store.record("bare").article == article("bare")
     assert [one.article.id for one in store.records()] == ["a", "bare"]
@@ -266,6 +265,7 @@ def test_replaced_passages_leave_the_article_alone(store: Store) -> None:
     with store.change() as change:
         change.replace_passages("a", readings(article("a"), (0, 2), (2, 4)))
     assert store.record("a") == before
+    assert store.check() == []
     assert [(one.first, one.last) for one in store.readings(store.vectors_since(0)[0]).passages] == [(0, 2), (2, 4)]
 
 
@@ -300,7 +300,7 @@ def test_readers_do_not_see_what_is_not_committed_and_do_not_wait(store: Store) 
 def test_a_second_writer_is_refused_by_name_after_a_while(
     store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "PATIENCE", 0.05)
+    monkeypatch.setattr(connection, "PATIENCE", 0.05)
     with closing(Store(path, encoder="one", dim=DIM)) as other, store.change() as change:
         put(change, article("a"))
         with pytest.raises(CorpusBusyError, match=r"quoteline\.db; try again"):
@@ -349,18 +349,21 @@ def test_another_encoder_is_refused_by_name(store: Store, path: Path) -> None:
         other.check_encoder()
 
 
-def test_another_format_is_refused_by_name(store: Store, path: Path) -> None:
+@pytest.mark.parametrize("built", ["99", "3", "0", "two"])
+def test_another_format_is_refused_by_name(store: Store, path: Path, built: str) -> None:
     store.close()
-    tamper(path, "UPDATE facts SET value = '99' WHERE name = 'format'")
-    with pytest.raises(CorpusVersionError, match=r"format 99.*reads format 1"):
+    tamper(path, "UPDATE facts SET value = ? WHERE name = 'format'", built)
+    before = path.read_bytes()
+    with pytest.raises(CorpusVersionError, match=rf"format {built}, .*reads formats up to 2"):
         Store(path, encoder="one", dim=DIM)
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("content", [b"no database at all" * 100, b"SQLite format 3\0" + b"\xff" * 4096])
 def test_a_file_that_is_no_database_is_damage(path: Path, content: bytes) -> None:
     path.parent.mkdir()
     path.write_bytes(content)
-    with pytest.raises(CorpusDamagedError, match="restore a backup"):
+    with pytest.raises(CorpusDamagedError, match="bring back a backup"):
         Store(path, encoder="one", dim=DIM)
     assert path.read_bytes() == content
 
@@ -396,16 +399,21 @@ def test_a_sound_store_has_no_findings(store: Store) -> None:
 
 def test_a_text_changed_behind_its_back_is_found(store: Store, path: Path) -> None:
     add(store, article("a"), article("b"))
-    tamper(path, "UPDATE articles SET text = replace(text, 'denies', 'admits') WHERE id = 'a'")
+    tamper(path, "UPDATE versions SET text = replace(text, 'denies', 'admits') WHERE id = 'a'")
     [finding] = store.check()
-    assert finding == "article a: its text or metadata is not what was added"
+    assert finding.startswith("version 1 of article 'a' is not what was written")
+    with pytest.raises(CorpusDamagedError, match="version 1 of article 'a'"):
+        store.record("a")
+    assert store.record("b").article.text == TEXT
 
 
 @pytest.mark.parametrize("column", ["title", "date", "source", "url", "author", "language"])
 def test_metadata_changed_behind_its_back_is_found(store: Store, path: Path, column: str) -> None:
     add(store, article("a"))
-    tamper(path, f"UPDATE articles SET {column} = '2022-01-01' WHERE id = 'a'")  # noqa: S608 - a name from above
-    assert [finding for finding in store.check() if "article a" in finding]
+    tamper(path, f"UPDATE versions SET {column} = '2022-01-01' WHERE id = 'a'")  # noqa: S608 - a name from above
+    assert [finding for finding in store.check() if "article 'a'" in finding]
+    with pytest.raises(CorpusDamagedError):
+        store.record("a")
 
 
 def spans(*pairs: tuple[int, int]) -> bytes:
@@ -428,24 +436,28 @@ SENTENCES = tuple((span.start, span.end) for span in split_sentences(TEXT))
 )
 def test_a_sentence_that_was_moved_is_found(store: Store, path: Path, moved: tuple[tuple[int, int], ...]) -> None:
     add(store, article("a"), article("b"))
-    tamper(path, "UPDATE articles SET sentences = ? WHERE id = 'a'", spans(*moved))
+    tamper(path, "UPDATE versions SET sentences = ? WHERE id = 'a'", spans(*moved))
     findings = store.check()
     assert findings
-    assert all("article a" in finding for finding in findings)
+    assert all("article 'a'" in finding for finding in findings)
 
 
 def test_a_passages_span_that_was_moved_is_found(store: Store, path: Path) -> None:
     add(store, article("a"))
     moved = spans(*SENTENCES[:3], (SENTENCES[3][0] + 1, SENTENCES[3][1]))
     tamper(path, "UPDATE passages SET spans = ? WHERE key = 1", moved)
-    assert store.check() == ["article a: a passage holds other sentences than the article"]
+    assert store.check() == [
+        "version 1 of article 'a': a passage is not what was written; `quoteline rebuild --encode` makes it again"
+    ] + ["version 1 of article 'a': its passages do not hold all of its sentences"]
+    with pytest.raises(CorpusDamagedError, match="a passage of article 'a'"):
+        store.readings([1])
 
 
 def test_a_sentence_without_a_passage_is_found(store: Store, path: Path) -> None:
     with store.change() as change:
         put(change, article("a"), (0, 2), (2, 4))
     tamper(path, "DELETE FROM passages WHERE first = 2")
-    assert store.check() == ["article a: its passages do not hold all of its sentences"]
+    assert store.check() == ["version 1 of article 'a': its passages do not hold all of its sentences"]
 
 
 def test_a_torn_page_is_found(store: Store, path: Path) -> None:
