@@ -168,7 +168,9 @@ class Corpus:
         with self._exclusive(), self.store.change() as change:
             for article_id in dict.fromkeys(article_ids):
                 known = self.store.known(article_id=article_id)
-                if known is not None and within is not None and known.collection not in within:
+                if known is None:
+                    raise self.store.missing(article_id)
+                if within is not None and known.collection not in within:
                     raise ArticleNotFoundError(f"there is no article {article_id!r}")
                 change.remove(article_id)
         self._show_changes()

@@ -86,31 +86,38 @@ class LexicalIndex:
         Raises CorpusBusyError where another process is writing, CorpusError where the files cannot be written.
         """
         writer = self._writer()
-        with _writing():
-            # Without a seal it is not looked at; with one that is not of this commit it would be called damaged.
-            (self._folder / _SEAL).unlink(missing_ok=True)
-            if remove is None:
-                writer.delete_all_documents()
-            for key in remove or ():
-                writer.delete_documents_by_query(self._key(key))
-        for key, text in add:
+        try:
             with _writing():
-                writer.add_document(_document(key=key, text=unicodedata.normalize("NFKC", text)))
-        with _writing():
-            writer.delete_documents_by_term("kind", _STATE)
-            writer.add_document(_document(kind=_STATE, identity=state.identity, generation=state.generation))
-            writer.commit()
-            writer.wait_merging_threads()
-            self._seal()
+                # Without a seal it is not looked at; with one that is not of this commit it would be called damaged.
+                (self._folder / _SEAL).unlink(missing_ok=True)
+                if remove is None:
+                    writer.delete_all_documents()
+                for key in remove or ():
+                    writer.delete_documents_by_query(self._key(key))
+            for key, text in add:
+                with _writing():
+                    writer.add_document(_document(key=key, text=unicodedata.normalize("NFKC", text)))
+            with _writing():
+                writer.delete_documents_by_term("kind", _STATE)
+                writer.add_document(_document(kind=_STATE, identity=state.identity, generation=state.generation))
+                writer.commit()
+                writer.wait_merging_threads()
+                self._seal()
+        finally:
+            # The writer holds a lock as long as it lives: in the traceback of an error, for as long as that is kept.
+            del writer
 
     def erase_leftovers(self) -> bool:
         """Erase files of earlier commits; return whether none is left. Raises as `change` does."""
         if self._leftovers():
-            with _writing():
-                writer = self._writer()
-                writer.garbage_collect_files()
-                writer.wait_merging_threads()
-                self._seal()
+            writer = self._writer()
+            try:
+                with _writing():
+                    writer.garbage_collect_files()
+                    writer.wait_merging_threads()
+                    self._seal()
+            finally:
+                del writer
         return not self._leftovers()
 
     def _leftovers(self) -> list[str]:

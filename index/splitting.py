@@ -212,6 +212,7 @@ _DIVIDING = frozenset(f"\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029{_TERMINALS}:;=•�
 _MARKERS = re.compile(r"(?:[>#*+–-]+\s+|[•‣◦⁃▪●]\s*)*+")
 _INLINE_BULLET = re.compile(r"(?<=\s)[•‣◦⁃▪●](?=\s*+\S)")
 _ITEM_LABEL = re.compile(r"(\(?)(\d{1,3}|[a-z])(\.\)|[.)])\s+")
+_INLINE_ITEM = re.compile(rf"(?<=\s){_ITEM_LABEL.pattern}(?=\S)")
 # A dash is no mark that opens: "WASHINGTON, D.C. — The senate".
 _NEXT_WORD = re.compile(r"(?:[^\w\s—–-]|_){0,6}\s?(?P<word>\d+|[^\W\d_]+)?")
 _WORD_LIMIT = re.compile(r"[\s\"“‘«(\[{*_—–/;,-]+")
@@ -265,16 +266,20 @@ def _segments(text: str, paragraph: Span) -> Iterator[tuple[int, int]]:
 
 def _inline_items(text: str, paragraph: Span) -> Iterator[int]:
     """Yield where the second, third, ... item begins, if the paragraph begins with the first of several."""
-    found = _ITEM_LABEL.match(text, _after_markers(text, paragraph.start, paragraph.end), paragraph.end)
-    while found:
-        opening, label, closing = found.groups()
-        # Only the very next label counts, so that no other number or letter is taken for one.
-        following = opening + (str(int(label) + 1) if label.isdecimal() else chr(ord(label) + 1)) + closing
-        item = re.compile(rf"(?<=\s){re.escape(following)}\s+(?=\S)").search(text, found.end(), paragraph.end)
-        if not item:
-            return
-        yield item.start()
-        found = _ITEM_LABEL.match(text, item.start(), paragraph.end)
+    first = _ITEM_LABEL.match(text, _after_markers(text, paragraph.start, paragraph.end), paragraph.end)
+    if first is None:
+        return
+    # Only the very next label counts, so that no other number or letter is taken for one.
+    following = _label_after(first)
+    for found in _INLINE_ITEM.finditer(text, first.end(), paragraph.end):
+        if found.groups() == following:
+            yield found.start()
+            following = _label_after(found)
+
+
+def _label_after(found: re.Match[str]) -> tuple[str, str, str]:
+    opening, label, closing = found.groups()
+    return opening, str(int(label) + 1) if label.isdecimal() else chr(ord(label) + 1), closing
 
 
 def _after_markers(text: str, start: int, end: int) -> int:

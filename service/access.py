@@ -25,6 +25,7 @@ from starlette.websockets import WebSocketClose
 
 from index.errors import ForbiddenError, InputError, NoKeyError, QuotelineError, RateError
 from service.keys import SCOPES, KeyStore, Scope
+from service.metrics import count_refusal
 from service.problems import respond
 from service.settings import Settings
 
@@ -162,6 +163,7 @@ class AccessMiddleware:
         try:
             caller = self._admit(scope)
         except QuotelineError as error:
+            count_refusal("rate" if isinstance(error, RateError) else "key")
             await respond(error)(scope, receive, send)
             return
         if caller is not None:

@@ -6,6 +6,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -19,17 +20,25 @@ from starlette.middleware.cors import CORSMiddleware
 from index.corpus import Corpus
 from index.encoding import Encoder, load_encoder
 from index.errors import QuotelineError
+from index.isolation import Isolated
 from service import metrics, problems
+from service.access import AccessMiddleware
 from service.answering import Answerer
+from service.fetching import Fetcher
 from service.gate import BodyBounds, Gate, SafeHeaders
+from service.keys import KeyStore
 from service.requestlog import LOGGING, Faults, RequestLog
-from service.routes import articles, ask, docs, health, terminal
+from service.routes import articles, ask, changes, citations, docs, health, terminal
 from service.routes import metrics as metrics_routes
 from service.settings import Settings
 from service.tracing import Tracing, start_tracing
 
 # How often a server looks for changes that other processes made to the corpus, in seconds.
 WATCH = 0.2
+# Deleted articles leave traces in index files. They are erased, which costs as much as building the lexical index anew,
+# once nothing was changed for so long, and in any case after so long, in seconds.
+QUIET = 20.0
+LATEST = 600.0
 # How long until another attempt to open a corpus that could not be opened, in seconds.
 AGAIN = 5.0
 # How long requests that are at work when the server is told to stop may take, in seconds.
@@ -79,6 +88,8 @@ def serve(settings: Settings) -> None:
             log_level="warning",
             access_log=False,
             server_header=False,
+            # Anybody can write X-Forwarded-For.
+            proxy_headers=False,
         )
     finally:
         if folder is not None:
@@ -102,6 +113,8 @@ def create_app(settings: Settings, *, encoder: Encoder | None = None) -> FastAPI
     async def lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
         # Here, because a limiter belongs to the event loop that it is first used in.
         app.state.probes = anyio.CapacityLimiter(2)
+        app.state.changing = anyio.CapacityLimiter(changes.AT_WORK)
+        app.state.reader, app.state.fetcher = Isolated(), Fetcher() if settings.fetch else None
         keeper = _Keeper(app, settings, encoder)
         keeper.start()
         try:
@@ -110,6 +123,7 @@ def create_app(settings: Settings, *, encoder: Encoder | None = None) -> FastAPI
             yield {"patience": settings.patience}
         finally:
             await anyio.to_thread.run_sync(keeper.end)
+            await anyio.to_thread.run_sync(app.state.reader.close)
             if provider is not None:
                 await anyio.to_thread.run_sync(provider.shutdown)
 
@@ -123,11 +137,11 @@ def create_app(settings: Settings, *, encoder: Encoder | None = None) -> FastAPI
     )
     app.state.settings, app.state.corpus, app.state.answerer = settings, None, None
     problems.install(app)
-    for routes in (ask, articles, health, metrics_routes, terminal, docs):
+    for routes in (ask, citations, articles, changes, health, metrics_routes, terminal, docs):
         app.include_router(routes.router)
     # The one that is added last is the outermost: read upwards, as a request comes in.
     app.add_middleware(BodyBounds, max_body=settings.max_body, patience=settings.patience)
-    # Here: app.add_middleware(AccessMiddleware, ...)
+    app.add_middleware(AccessMiddleware, settings=settings, keys=KeyStore(settings.keys_file))
     app.add_middleware(Gate, in_flight=settings.in_flight)
     app.add_middleware(Faults)
     if origins := [origin.strip() for origin in settings.cors.split(",") if origin.strip()]:
@@ -154,6 +168,8 @@ class _Keeper(threading.Thread):
         self._state, self._settings, self._encoder = app.state, settings, encoder
         self._ending = threading.Event()
         self._trouble: str | None = None
+        self._generation, self._changed = -1, 0.0
+        self._traces_since: float | None = None
 
     def run(self) -> None:
         corpus = self._open_at_last()
@@ -161,7 +177,7 @@ class _Keeper(threading.Thread):
             return
         try:
             while not self._ending.wait(WATCH):
-                self._catch_up(corpus)
+                self._attend(corpus)
         finally:
             self._state.corpus = self._state.answerer = None
             corpus.close()
@@ -199,11 +215,12 @@ class _Keeper(threading.Thread):
         self._state.corpus, self._state.answerer = corpus, answerer
         return corpus
 
-    def _catch_up(self, corpus: Corpus) -> None:
+    def _attend(self, corpus: Corpus) -> None:
         """Bring the corpus to its last generation; asking goes on with what was there where that fails."""
         trouble = None
         try:
             corpus.refresh()
+            self._compact_when_quiet(corpus)
         except QuotelineError as error:
             trouble = str(error)
         except Exception as error:
@@ -213,6 +230,21 @@ class _Keeper(threading.Thread):
             # Once, and not five times a second.
             _log().warning("the corpus cannot catch up with its last changes: %s", trouble)
         self._trouble = trouble
+
+    def _compact_when_quiet(self, corpus: Corpus) -> None:
+        """Erase what deletions left in the files once nothing was changed for a while, or after a long while."""
+        if not corpus.store.has_traces():
+            self._traces_since = None
+            return
+        now, generation = time.monotonic(), corpus.snapshot.generation
+        if self._traces_since is None:
+            self._traces_since = now
+        if generation != self._generation:
+            self._generation, self._changed = generation, now
+        if now - self._changed >= QUIET or now - self._traces_since >= LATEST:
+            # Where somebody reads an older state, not all can be erased: another attempt is made after as long again.
+            self._changed = self._traces_since = now
+            corpus.compact()
 
 
 def _environment(settings: Settings) -> dict[str, str]:

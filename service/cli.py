@@ -1,4 +1,4 @@
-"""The command line: `quoteline serve | add | ask | articles | remove | keys | check | rebuild | backup | restore | …`."""
+"""The command line: `quoteline serve | add | ask | articles | remove | keys | check | backup | restore | …`."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +14,8 @@ from index.articles import COLLECTION, COLLECTION_RULE, Article
 from index.corpus import Corpus
 from index.encoding import load_encoder
 from index.errors import CorpusError, FormatError, InputError, QuotelineError
-from index.formats import MEDIA_TYPES, read_articles
+from index.formats import MEDIA_TYPES
+from index.isolation import Isolated
 from index.store import Filters
 from service.answering import DEFAULT_TOP_K, MOST_TOP_K, Answerer
 from service.keycommands import keys
@@ -254,12 +255,12 @@ def _add(corpus: Corpus, paths: tuple[Path, ...], collection: str | None) -> int
     if not files:
         raise InputError(f"no file in {', '.join(map(str, paths))} ends with one of {', '.join(MEDIA_TYPES)}")
     failures: list[str] = []
-    counts = {"added": 0, "replaced": 0, "unchanged": 0, "refused": 0}
+    counts = {"added": 0, "replaced": 0, "unchanged": 0, "refused": 0, "elsewhere": 0}
     size = sum(file.stat().st_size for file in files)
     with click.progressbar(length=size, label="adding", file=sys.stderr) as bar:
         for outcome in corpus.add(_articles(files, collection, failures, bar)):
             counts[outcome.kind] += 1
-            if outcome.kind == "refused":
+            if outcome.kind in ("refused", "elsewhere"):
                 failures.append(outcome.reason)
     for failure in failures:
         click.echo(f"failed: {failure}", err=True)
@@ -286,17 +287,18 @@ def _articles(
     failures: list[str],
     bar: Any,  # noqa: ANN401 - click's bar
 ) -> Iterator[Article]:
-    for file in files:
-        try:
-            with file.open("rb") as content:
-                for found in read_articles(content, name=str(file), path=str(file.resolve())):
-                    if isinstance(found, FormatError):
-                        failures.append(str(found))
-                    else:
-                        yield replace(found, collection=found.collection or collection)
-        except OSError as error:
-            failures.append(f"{file}: cannot be read ({error.strerror})")
-        bar.update(file.stat().st_size)
+    with Isolated() as reader:
+        for file in files:
+            try:
+                with file.open("rb") as content:
+                    for found in reader.read_articles(content, name=str(file), path=str(file.resolve())):
+                        if isinstance(found, FormatError):
+                            failures.append(str(found))
+                        else:
+                            yield replace(found, collection=found.collection or collection)
+                bar.update(file.stat().st_size)
+            except OSError as error:
+                failures.append(f"{file}: cannot be read ({error.strerror})")
 
 
 def _count(number: int, name: str) -> str:

@@ -33,7 +33,7 @@ LINGER = 5.0
 
 # Sent line by line, each line with a limit of its own, and so as long as it likes.
 # No name more than the route knows, which reads all else as a whole.
-_JSON_LINES = frozenset(f"application/{name}" for name in ("x-ndjson", "ndjson", "jsonl", "jsonlines", "x-jsonlines"))
+JSON_LINES = frozenset(f"application/{name}" for name in ("x-ndjson", "ndjson", "jsonl", "jsonlines", "x-jsonlines"))
 
 SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -126,7 +126,7 @@ class BodyBounds:
         if not scope["path"].startswith("/articles"):
             return min(LARGEST_QUESTION, self._max_body)
         kind = Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
-        return None if kind in _JSON_LINES else self._max_body
+        return None if kind in JSON_LINES else self._max_body
 
 
 class _Body:

@@ -120,7 +120,7 @@ class Protocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._writing.start(self._patience, self.transport.abort)
+        self._writing.start(self._patience, self._abort_unread)
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -128,6 +128,13 @@ class Protocol(HttpToolsProtocol):
             self._writing.start(self._patience, self.transport.abort)
         else:
             self._writing.stop()
+
+    def _abort_unread(self) -> None:
+        if self._in_head:
+            self.transport.abort()
+        else:
+            # Who still sends, as fast as has to be, may read afterwards.
+            self._writing.start(self._patience, self._abort_unread)
 
     def send_400_response(self, msg: str) -> None:
         self._answer_and_end(HTTPStatus.BAD_REQUEST, "Not HTTP", f"{msg} Send HTTP/1.1.")

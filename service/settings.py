@@ -38,8 +38,8 @@ class Settings(BaseSettings):
     )
     rate: str = Field(
         "",
-        description="requests of one key or address, such as 600/minute, or `off`; if unset 600/minute, but no limit for "
-        "callers on this machine without a key",
+        description="requests of one key or address, such as 600/minute, or `off`; if unset 600/minute, but no limit "
+        "for callers on this machine without a key",
     )
     in_flight: int = Field(64, ge=1, description="requests at work at once, in one process; more are told to come back")
     max_body: int = Field(64, ge=1, description="the largest request, in MiB; JSON Lines may be longer as a whole")

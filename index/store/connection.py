@@ -44,6 +44,8 @@ def connect(path: Path, *, make: bool = False) -> sqlite3.Connection:
         connection.row_factory = sqlite3.Row
         # SQLite's own lower() knows ASCII only.
         connection.create_function("casefold", 1, _casefold, deterministic=True)
+        # SQLite's own length() ends at a NUL.
+        connection.create_function("code_points", 1, len, deterministic=True)
         connection.create_function("id_hash", 1, id_hash, deterministic=True)
         _use_wal(connection)
         connection.executescript(_PRAGMAS)
@@ -85,6 +87,9 @@ def translated(path: Path) -> Iterator[None]:
         # Python's own errors, such as for text that is not UTF-8, have no code of SQLite's.
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
         raise _ours(code, path) from error
+    except UnicodeDecodeError as error:
+        # SQLite quotes the damaged part of its schema in its message, which Python cannot read then.
+        raise _ours(sqlite3.SQLITE_CORRUPT, path) from error
     except OSError as error:
         raise CorpusError(
             f"{path} cannot be written ({error.strerror}); check its folder and who owns it, or set QUOTELINE_DATA"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from index.errors import CorpusDamagedError
-from index.store.rows import READ, Record, is_sound, record_of, seal
+from index.store.rows import READ, RECORD, Record, is_sound, record_of, seal
 from index.store.schema import facts, facts_seal
 
 
@@ -30,7 +30,7 @@ def find(connection: sqlite3.Connection, path: Path) -> list[str]:
 
 
 def _versions(connection: sqlite3.Connection) -> Iterator[str]:
-    for row in connection.execute("SELECT * FROM versions ORDER BY id, version"):
+    for row in connection.execute(f"SELECT {RECORD} FROM versions v ORDER BY id, version"):
         try:
             record = record_of(row)
         except (CorpusDamagedError, ValueError) as error:
@@ -60,13 +60,12 @@ def _of_passages(record: Record, passages: Sequence[sqlite3.Row]) -> Iterator[st
         if passages:
             yield "it is superseded, and is still searched"
         return
+    if not all(map(is_sound, passages)):
+        yield "a passage is not what was written; `quoteline rebuild --encode` makes it again"
+        return
     spans = np.array([(span.start, span.end) for span in record.sentences], dtype=np.int32).reshape(-1, 2)
-    for row in passages:
-        if not is_sound(row):
-            yield "a passage is not what was written; `quoteline rebuild --encode` makes it again"
-        elif spans[row["first"] : row["last"]].tobytes() != row["spans"]:
-            yield "a passage holds other sentences than the article"
-    passages = [row for row in passages if is_sound(row)]
+    if any(spans[row["first"] : row["last"]].tobytes() != row["spans"] for row in passages):
+        yield "a passage holds other sentences than the article"
     if {ordinal for row in passages for ordinal in range(row["first"], row["last"])} != set(range(len(spans))):
         yield "its passages do not hold all of its sentences"
 

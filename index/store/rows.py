@@ -125,9 +125,11 @@ SEALED = (
     *("id", "version", "collection", "digest", "path", "text", "body_start", "body_end", "title", "date", "source"),
     *("url", "author", "language", "media_type", "pages", "origins", "sentences", "generation", "added_at"),
 )
+# What a record is made of. By name: damage to the schema renames columns, and SQLite refuses names that it lacks.
+RECORD = ", ".join(f"v.{name}" for name in ("key", "current", *SEALED, "seal"))
 SUMMARY = (
     "v.id, v.version, v.current, v.collection, v.title, v.date, v.source, v.url, v.author, v.language, v.media_type,"
-    " length(v.text) AS characters, length(v.sentences) / 8 AS sentences, v.added_at"
+    " code_points(v.text) AS characters, length(v.sentences) / 8 AS sentences, v.added_at"
 )
 # The columns of a passage that its seal covers, beside its article's id and version; the article's key is not among
 # them, because a restore changes it.
@@ -173,7 +175,7 @@ def version_row(
 
 
 def record_of(row: Row) -> Record:
-    """Return the record in a row of `versions`. Raises CorpusDamagedError where it is not what was written."""
+    """Return the record in a row of `RECORD`. Raises CorpusDamagedError where it is not what was written."""
     if seal(row[name] for name in SEALED) != row["seal"]:
         raise CorpusDamagedError(
             f"version {row['version']} of article {row['id']!r} is not what was written: the database is damaged; "

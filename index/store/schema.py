@@ -76,7 +76,8 @@ def facts(connection: sqlite3.Connection) -> dict[str, str]:
     """Return all facts by name; none where there is no such table."""
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'facts'").fetchall():
         return {}
-    return {row[0]: row[1] for row in connection.execute("SELECT name, value FROM facts")}
+    # As text, whatever damage made of it: that is for the seal to say.
+    return {str(row[0]): str(row[1]) for row in connection.execute("SELECT name, value FROM facts")}
 
 
 def set_facts(connection: sqlite3.Connection, **values: object) -> None:

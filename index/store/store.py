@@ -28,6 +28,7 @@ from index.store.connection import Held, connect, glance, impatient, translated
 from index.store.filters import Filters
 from index.store.rows import (
     READ,
+    RECORD,
     SUMMARY,
     Deletion,
     Known,
@@ -105,14 +106,14 @@ class Store:
         Raises ArticleNotFoundError, ArticleDeletedError, CorpusDamagedError.
         """
         which, values = ("v.current", ()) if version is None else ("v.version = ?", (version,))
-        rows = self._rows(f"SELECT * FROM versions v WHERE v.id = ? AND {which}", (article_id, *values))
+        rows = self._rows(f"SELECT {RECORD} FROM versions v WHERE v.id = ? AND {which}", (article_id, *values))
         if not rows:
-            raise self._missing(article_id, version)
+            raise self.missing(article_id, version)
         return record_of(rows[0])
 
     def records_of(self, article_ids: Iterable[str]) -> dict[str, Record]:
         """Return the current versions of these articles, by id; those that are not there are left out."""
-        query = "SELECT * FROM versions WHERE current AND id IN (SELECT value FROM json_each(?))"
+        query = f"SELECT {RECORD} FROM versions v WHERE current AND id IN (SELECT value FROM json_each(?))"
         return {row["id"]: record_of(row) for row in self._rows(query, (json.dumps(list(article_ids)),))}
 
     def records(self) -> Iterator[Record]:
@@ -141,7 +142,7 @@ class Store:
         """Return all versions of an article, newest first. Raises ArticleNotFoundError, ArticleDeletedError."""
         rows = self._rows(f"SELECT {SUMMARY} FROM versions v WHERE v.id = ? ORDER BY v.version DESC", (article_id,))
         if not rows:
-            raise self._missing(article_id)
+            raise self.missing(article_id)
         return [summary_of(row) for row in rows]
 
     def holding(self, text: str, filters: Filters | None = None) -> list[str]:
@@ -176,7 +177,7 @@ class Store:
             f" WHERE current AND {name} = ? AND collection = coalesce(?, collection) ORDER BY key LIMIT 1",
             (value, collection),
         )
-        return Known(**dict(rows[0])) if rows else None
+        return Known(*rows[0]) if rows else None
 
     def last_version(self, article_id: str) -> int:
         """Return the highest version that an article ever had, deleted ones included; 0 where it never was."""
@@ -192,7 +193,7 @@ class Store:
         rows = self._rows(
             "SELECT version, deleted_at FROM retired WHERE id_hash = ? AND deleted_at NOT NULL", (id_hash(article_id),)
         )
-        return Deletion(**dict(rows[0])) if rows else None
+        return Deletion(*rows[0]) if rows else None
 
     # What asking needs
 
@@ -361,7 +362,8 @@ class Store:
         damage.check_facts(known, self._path)
         return known
 
-    def _missing(self, article_id: str, version: int | None = None) -> ArticleNotFoundError:
+    def missing(self, article_id: str, version: int | None = None) -> ArticleNotFoundError:
+        """Return the error for an article, or a version of it, that is not there: never was, or was deleted."""
         deletion = self.deletion(article_id)
         if deletion is not None and (version is None or version <= deletion.version):
             which = f"article {article_id!r}" if version is None else f"version {version} of article {article_id!r}"

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from index.corpus import Outcome
 from index.errors import (
@@ -30,6 +31,7 @@ from index.errors import (
 from index.formats import MAX_DOCUMENT_BYTES
 from service.adding import Adder, Result, Said
 from service.deps import AdderDep, CallerDep, CorpusDep
+from service.gate import JSON_LINES
 from service.metrics import count_change
 from service.problems import responses
 from service.said import ArticleId, SaidFields
@@ -39,7 +41,6 @@ router = APIRouter(prefix="/articles", tags=["articles"])
 T = TypeVar("T")
 
 _LINES = "application/x-ndjson"
-_ALSO_LINES = ("application/ndjson", "application/jsonl", "application/x-jsonlines", "application/jsonlines")
 # Changes at work at a time in one process: one is encoded while another is written. Others wait, and more are told to
 # come back: threads that wait for a change are not there for those who ask.
 AT_WORK, WAITING = 2, 16
@@ -68,6 +69,16 @@ class FailedLine(BaseModel):
 
     line: int
     error: str
+
+
+class LinesResponse(StreamingResponse):
+    """JSON Lines, written while the request is still being read."""
+
+    media_type = _LINES
+
+    async def __call__(self, _: Scope, __: Receive, send: Send) -> None:
+        # Not as its base does, which may listen for the client to leave, and would swallow what the client sends.
+        await self.stream_response(send)
 
 
 class SentArticle(SaidFields):
@@ -144,10 +155,10 @@ async def add_article(
 
     `application/x-ndjson` brings one article per line, of any number, and is answered line by line as they are added.
     """
-    if _media_type(request) in (_LINES, *_ALSO_LINES):
+    if _media_type(request) in JSON_LINES:
         _check_queue(request)
         results = _add_lines(request, adder, said.to_said(), caller.collections)
-        return StreamingResponse(results, media_type=_LINES)
+        return _ResultLines(results, media_type=_LINES)
     return await _add_sent(request, adder, caller.collections, said.to_said())
 
 
@@ -221,7 +232,7 @@ async def _add_json(
             raise InputError("a feed lists several articles; add it with POST /articles")
         entries = await _in_turn(request, partial(adder.read_feed, sent.feed))
         results = adder.add_entries(entries, said, within=within)
-        return StreamingResponse(_streamed(request, results), media_type=_LINES)
+        return LinesResponse(_streamed(request, results))
     if sent.text is not None:
         return _added(await _in_turn(request, partial(adder.add_text, sent.text, said, within=within)))
     return _added(await _in_turn(request, partial(adder.add_url, sent.url or "", said, within=within)))
@@ -239,6 +250,17 @@ async def _from_form(request: Request, said: Said) -> tuple[bytes, str, str | No
     except HTTPException as error:
         raise InputError("the form cannot be read; send one file in the field `file`, such as curl -F") from error
     return content, name, kind, _merged(_valid(SaidFields, fields, "form").to_said(), said)
+
+
+class _ResultLines(StreamingResponse):
+    """Results that are sent while the request is still being read.
+
+    Starlette's own listens for the client's leaving by receiving, where the server speaks ASGI before 2.4 as uvicorn
+    does, and so takes away the very body that the results are made of. Whoever reads the body hears of it as well.
+    """
+
+    async def listen_for_disconnect(self, _: Receive) -> None:
+        await anyio.sleep_forever()
 
 
 async def _add_lines(request: Request, adder: Adder, said: Said, within: frozenset[str] | None) -> AsyncIterator[str]:

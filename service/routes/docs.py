@@ -162,8 +162,8 @@ class _Page:
         ]
         if query:
             address += "?" + "&".join(query)
-        if method == "GET":
-            return f"curl {quote(address)}"
+        if not content:
+            return f"curl {quote(address)}" if method == "GET" else f"curl -X {method} {quote(address)}"
         fields = self._resolve(content.get("application/json", {}).get("schema", {}))
         required = fields.get("required", [])
         if not required or any(self._type(fields["properties"][name]) != "string" for name in required):

@@ -47,6 +47,18 @@ def test_any_other_id_is_taken(name: str) -> None:
     assert Article(name, TEXT, ARTICLE.body).id == name
 
 
+@pytest.mark.parametrize("name", ["", "Wars", "-wars", ".", "a b", "a/b", "é", "x" * 65, "wars\n", "a%20"])
+def test_a_collection_that_needs_quoting_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="not a collection"):
+        replace(ARTICLE, collection=name)
+
+
+@pytest.mark.parametrize("name", ["default", "0", "x" * 64, "a.b-c_d"])
+def test_any_other_collection_is_taken(name: str) -> None:
+    assert replace(ARTICLE, collection=name).collection == name
+    assert ARTICLE.collection is None
+
+
 def test_a_body_lies_inside_its_text_and_is_not_blank() -> None:
     with pytest.raises(ValueError, match="leaves its text of 23"):
         Article("a", TEXT, Span(0, 24))
@@ -79,8 +91,9 @@ def test_the_digest_tells_all_contents_apart() -> None:
     assert len({article.digest() for article in articles}) == len(articles)
 
 
-def test_the_digest_does_not_count_the_id_the_path_or_where_things_stood() -> None:
-    other = replace(ARTICLE, id="b", path="/a/b.txt", origins={"title": Origin("first line", Span(0, 7))})
+def test_the_digest_does_not_count_the_id_the_path_the_collection_or_where_things_stood() -> None:
+    origins = {"title": Origin("first line", Span(0, 7))}
+    other = replace(ARTICLE, id="b", path="/a/b.txt", origins=origins, collection="wars", named=False)
     assert other.digest() == ARTICLE.digest()
 
 

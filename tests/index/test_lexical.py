@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.derived import State
-from index.errors import CorpusBusyError, CorpusDamagedError
+from index.errors import CorpusBusyError, CorpusDamagedError, CorpusError
 from index.lexical import LexicalIndex, LexicalReader, analyze
 
 STATE = State("a store", 1)
@@ -216,6 +216,72 @@ def test_missing_segments_are_damage(tmp_path: Path) -> None:
             path.unlink()
     with pytest.raises(CorpusDamagedError):
         LexicalIndex.open(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["meta.json", ".managed.json"])
+def test_a_changed_list_of_segments_is_damage(tmp_path: Path, name: str) -> None:
+    # One digit of the number of documents ends the process in the next change.
+    filled(tmp_path, dict.fromkeys(range(1, 30), "iran"))
+    content = (tmp_path / name).read_bytes()
+    for place in range(0, len(content), len(content) // 20):
+        (tmp_path / name).write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with pytest.raises(CorpusDamagedError):
+            LexicalIndex.open(tmp_path)
+    (tmp_path / name).write_bytes(content)
+    assert LexicalIndex.open(tmp_path).state() == STATE
+
+
+def test_an_index_whose_writer_was_killed_before_the_seal_is_used_on(tmp_path: Path) -> None:
+    filled(tmp_path, {1: "iran"})
+    (tmp_path / "seal").unlink()
+    index = LexicalIndex.open(tmp_path)
+    assert index.state() == STATE
+    index.change(add=[(2, "iran")], remove=[], state=State("a store", 2))
+    assert (tmp_path / "seal").exists()
+    assert LexicalIndex.open(tmp_path).reader().keys() == [1, 2]
+
+
+def test_a_change_that_breaks_is_no_damage(tmp_path: Path) -> None:
+    index = LexicalIndex.open(tmp_path)
+    index.change(add=[(1, "iran")], remove=[], state=STATE)
+
+    def broken() -> Iterator[tuple[int, str]]:
+        yield 2, "iran"
+        raise RuntimeError("the store broke")
+
+    with pytest.raises(RuntimeError) as caught:
+        index.change(add=broken(), remove=None, state=State("a store", 2))
+    assert LexicalIndex.open(tmp_path).reader().keys() == [1]
+    # The error is still held, as a log or a debugger would: that must not hold the lock.
+    index.change(add=[(3, "iran")], remove=[], state=State("a store", 3))
+    assert caught.value.args == ("the store broke",)
+    assert LexicalIndex.open(tmp_path).reader().keys() == [1, 3]
+
+
+def test_what_is_built_anew_leaves_nothing_of_what_was_there(tmp_path: Path) -> None:
+    index = LexicalIndex.open(tmp_path)
+    for generation in range(1, 6):
+        index.change(add=[(generation, f"zanzibar{generation} iran")], remove=[], state=State("a store", generation))
+    before = index.reader()
+    index.change(add=[(5, "iran")], remove=None, state=State("a store", 6))
+    assert index.erase_leftovers()
+    assert not [path for path in tmp_path.iterdir() if b"zanzibar" in path.read_bytes()]
+    # Who was reading goes on.
+    assert found(before, "zanzibar3") == [3]
+    assert (index.reader().keys(), index.reader().frequencies(["zanzibar3", "iran"])) == ([5], [0, 1])
+    assert LexicalIndex.open(tmp_path).reader().keys() == [5]
+
+
+def test_files_that_tantivy_does_not_know_of_are_leftovers(tmp_path: Path) -> None:
+    filled(tmp_path, {1: "iran"})
+    (tmp_path / "0123456789abcdef0123456789abcdef.term").write_bytes(b"zanzibar")
+    assert not LexicalIndex.open(tmp_path).erase_leftovers()
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_with_a_name(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CorpusError, match="the lexical index cannot be written"):
+        LexicalIndex.open(tmp_path / "file" / "below")
 
 
 def test_erasing_what_is_not_there_is_no_error(tmp_path: Path) -> None:

@@ -99,3 +99,27 @@ def test_saving_leaves_no_other_file(tmp_path: Path) -> None:
     saved(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["passages.faiss", "state.json"]
     assert json.loads((tmp_path / "state.json").read_bytes())["generation"] == 3
+
+
+def test_saving_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    saved(tmp_path)
+    (tmp_path / ".passages.faiss.77").write_bytes(b"half of it")
+    saved(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["passages.faiss", "state.json"]
+
+
+def test_the_state_of_what_is_saved_is_read_without_reading_it(tmp_path: Path) -> None:
+    assert VectorIndex.saved(tmp_path) is None
+    saved(tmp_path)
+    (tmp_path / "passages.faiss").unlink()
+    assert VectorIndex.saved(tmp_path) == STATE
+    for content in (b"", b"[]", b"{}", b"\xff"):
+        (tmp_path / "state.json").write_bytes(content)
+        assert VectorIndex.saved(tmp_path) is None
+
+
+def test_removed_vectors_are_not_saved(tmp_path: Path) -> None:
+    index = VectorIndex(8).changed(add=unit(5), keys=range(5), remove=[])
+    gone = index.vectors([2])[0].tobytes()
+    index.changed(add=unit(0), keys=[], remove=[2]).save(tmp_path, STATE)
+    assert gone not in (tmp_path / "passages.faiss").read_bytes()

@@ -94,9 +94,10 @@ def test_fields_say_their_type_and_their_limits(served: TestClient) -> None:
 
 def test_examples_can_be_pasted(served: TestClient) -> None:
     page = unescape(served.get("/docs").text)
-    assert "curl 'http://testserver/ask?q=Q'" in page
-    assert 'curl --json \'{"question": "QUESTION"}\' http://testserver/ask' in page
-    assert "curl http://testserver/articles/ARTICLE_ID/text" in page
+    server = str(served.base_url).rstrip("/")
+    assert f"curl '{server}/ask?q=Q'" in page
+    assert f'curl --json \'{{"question": "QUESTION"}}\' {server}/ask' in page
+    assert f"curl {server}/articles/ARTICLE_ID/text" in page
 
 
 def _hostile() -> FastAPI:

@@ -106,7 +106,8 @@ def test_every_metric_has_the_prefix_and_the_type_is_prometheus_own(served: Test
 
 def test_applications_of_one_process_share_their_metrics(settings: Settings, hashing_encoder: HashingEncoder) -> None:
     for _ in range(2):
-        with TestClient(create_app(settings, encoder=hashing_encoder)) as client:
+        app = create_app(settings, encoder=hashing_encoder)
+        with TestClient(app, base_url="http://127.0.0.1", client=("127.0.0.1", 50000)) as client:
             assert client.get("/metrics").status_code == 200
 
 

@@ -79,7 +79,9 @@ def _one(connection: socket.socket) -> bytes:
     """Return one answer; more may follow."""
     answer = b""
     while b"hello" not in answer:
-        answer += connection.recv(65536)
+        got = connection.recv(65536)
+        assert got, answer
+        answer += got
     return answer
 
 
@@ -119,6 +121,13 @@ def test_the_next_head_has_to_be_complete_in_time_from_its_first_byte_on() -> No
         assert b"hello" in _one(connection)
         connection.sendall(REQUEST[:5])
         assert PATIENCE * 0.9 <= _open_for(connection) < PATIENCE + 1
+
+
+def test_a_head_that_began_together_with_the_request_before_it_has_its_time_as_well() -> None:
+    with _serving() as connect, connect() as connection:
+        connection.sendall(REQUEST + REQUEST[:5])
+        _one(connection)
+        assert _open_for(connection) < PATIENCE + 1
 
 
 def test_line_ends_between_requests_do_not_hold_a_connection() -> None:

@@ -123,7 +123,7 @@ def test_a_request_id_is_kept_and_sent_back(client: TestClient, given: str) -> N
 
 @pytest.mark.parametrize("given", ["", "x" * 65, "a b", 'a"}', "é", None])
 def test_a_request_id_that_is_none_is_replaced(client: TestClient, given: str | None) -> None:
-    headers = {} if given is None else {"X-Request-ID": given.encode()}
+    headers = {} if given is None else {b"X-Request-ID": given.encode()}
     first, second = (client.get("/healthz", headers=headers).headers["x-request-id"] for _ in range(2))
     assert len(first) == 32
     assert first not in (given, second)

@@ -2,7 +2,7 @@ import datetime as dt
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pytest
 
 from index.articles import Article, Origin, Passage, Span
 from index.errors import (
+    ArticleDeletedError,
     ArticleNotFoundError,
     CorpusBusyError,
     CorpusDamagedError,
@@ -20,6 +21,7 @@ from index.errors import (
 )
 from index.splitting import split_sentences
 from index.store import Change, Filters, Reading, Store, connection
+from index.store.rows import id_hash
 
 TEXT = "Iran denies it. The minister called 👩\u200d👧! Cafe\u0301s closed. It was Friday."
 DIM = 4
@@ -102,11 +104,12 @@ def test_an_article_comes_back_as_it_was_added(store: Store) -> None:
     assert [one.article.id for one in store.records()] == ["a", "bare"]
 
 
-@pytest.mark.parametrize("text", ["\ufeffBOM. 𝒳 two.", "CR\r\nLF. \u2028Two."])
+@pytest.mark.parametrize("text", ["\ufeffBOM. 𝒳 two.", "CR\r\nLF. \u2028Two.", "A\0B. Two.", "Two.\0"])
 def test_text_is_stored_code_point_by_code_point(store: Store, text: str) -> None:
     add(store, article("a", text))
     assert store.record("a").article.text == text
     assert store.summaries()[0].characters == len(text)
+    assert store.holding("wo.") == ["a"]
     assert store.check() == []
 
 
@@ -167,6 +170,150 @@ def test_an_article_is_known_by_its_id_its_path_and_its_digest(store: Store) -> 
     assert store.known(path="/a/b.txt") is None
 
 
+# Versions
+
+
+def replace_with(store: Store, one: Article, version: int) -> None:
+    with store.change() as change:
+        change.supersede(one.id)
+        put(change, one, version=version)
+
+
+def remove(store: Store, article_id: str) -> None:
+    with store.change() as change:
+        change.remove(article_id)
+
+
+def test_a_superseded_version_is_readable_and_has_no_passages(store: Store) -> None:
+    add(store, article("a"))
+    replace_with(store, article("a", "Iran admits it.", title="News"), version=2)
+    assert [(one.version, one.current, one.title) for one in store.versions("a")] == [
+        (2, True, "News"),
+        (1, False, None),
+    ]
+    assert (store.record("a").version, store.record("a").current) == (2, True)
+    assert (store.record("a", 1).article, store.record("a", 1).current) == (article("a"), False)
+    assert store.readings(store.vectors_since(0)[0]).passages == (Passage(2, "a", 0, 1),)
+    assert (store.counts(), store.count(), len(store.summaries())) == ((1, 1, 1), 1, 1)
+    assert [one.version for one in store.records()] == [2]
+    assert store.records_of(["a", "nobody"])["a"].version == 2
+    assert store.holding("denies") == []
+    assert store.holding("admits") == ["a"]
+    assert store.check() == []
+
+
+def test_a_version_that_never_was_is_refused_by_those_that_are(store: Store) -> None:
+    add(store, article("a"))
+    replace_with(store, article("a", "Iran admits it."), version=2)
+    with pytest.raises(ArticleNotFoundError, match=r"'a' has no version 3; it has 1, 2") as caught:
+        store.record("a", 3)
+    assert not isinstance(caught.value, ArticleDeletedError)
+
+
+def test_what_was_deleted_is_told_apart_from_what_never_was(store: Store) -> None:
+    add(store, article("a"), article("b"))
+    replace_with(store, article("a", "Iran admits it."), version=2)
+    remove(store, "a")
+    for look in (lambda: store.record("a"), lambda: store.record("a", 1), lambda: store.versions("a")):
+        with pytest.raises(ArticleDeletedError, match="'a' was deleted"):
+            look()
+    with pytest.raises(ArticleNotFoundError) as caught:
+        store.record("a", 3)
+    assert not isinstance(caught.value, ArticleDeletedError)
+    deletion = store.deletion("a")
+    assert deletion is not None
+    assert (deletion.version, store.deletion("b"), store.last_version("a"), store.last_version("b")) == (2, None, 2, 1)
+    assert store.last_version("nobody") == 0
+
+
+def test_what_is_added_again_goes_on_with_its_numbers_and_its_old_versions_stay_deleted(store: Store) -> None:
+    add(store, article("a"))
+    remove(store, "a")
+    with store.change() as change:
+        put(change, article("a"), version=store.last_version("a") + 1)
+    assert store.record("a").version == store.record("a", 2).version == 2
+    with pytest.raises(ArticleDeletedError, match="version 1 of article 'a' was deleted"):
+        store.record("a", 1)
+    remove(store, "a")
+    assert store.last_version("a") == 2
+
+
+def test_a_removal_does_not_forget_a_higher_version(store: Store) -> None:
+    add(store, article("a"))
+    with store.change() as change:
+        # As a restore leaves it: there were versions that are no more.
+        change.retire(id_hash("a"), 7, None)
+    assert store.deletion("a") is None
+    remove(store, "a")
+    assert store.last_version("a") == 7
+
+
+def test_only_the_fact_of_a_deletion_is_kept(store: Store, path: Path) -> None:
+    add(store, article("secret-id", path="/secret/path", title="secret title"))
+    assert not store.has_traces()
+    remove(store, "secret-id")
+    assert store.has_traces()
+    assert store.erase_traces()
+    assert not store.has_traces()
+    for file in path.parent.iterdir():
+        assert b"secret" not in file.read_bytes()
+        assert b"Iran denies" not in file.read_bytes()
+
+
+def test_traces_stay_as_long_as_somebody_reads_an_older_state(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "MOMENT", 0.05)
+    add(store, article("a"))
+    reads, ends = threading.Event(), threading.Event()
+
+    def read() -> None:
+        with store.frozen():
+            reads.set()
+            ends.wait(30)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    reads.wait(30)
+    remove(store, "a")
+    assert not store.erase_traces()
+    assert store.has_traces()
+    ends.set()
+    reader.join(30)
+    assert store.erase_traces()
+
+
+# Collections
+
+
+def test_collections_are_counted_and_listed_by_themselves(store: Store) -> None:
+    add(store, article("a"), article("b", collection="wars"), article("c", collection="wars"))
+    assert store.collections() == {"default": 1, "wars": 2}
+    wars = Filters(collections=("wars", "nothing"))
+    assert [one.id for one in store.summaries(filters=wars)] == ["b", "c"]
+    assert (store.count(filters=wars), store.count(filters=Filters(collections=("War",)))) == (2, 0)
+    assert store.holding("Iran", wars) == ["b", "c"]
+    remove(store, "a")
+    assert store.collections() == {"wars": 2}
+
+
+def test_an_article_is_known_in_its_collection_only(store: Store) -> None:
+    one = article("a", collection="wars", path="/a/a.txt", url="https://example.org/a")
+    add(store, one)
+    for named in ({"path": one.path}, {"url": one.url}, {"digest": one.digest()}, {"article_id": "a"}):
+        known = store.known(**named, collection="wars")
+        assert known is not None
+        assert (known.id, known.collection) == ("a", "wars")
+        assert store.known(**named) == known
+        assert store.known(**named, collection="default") is None
+
+
+def test_titles_are_searched_in_any_case(store: Store) -> None:
+    add(store, article("a", title="ÉLYSÉE Palace"), article("b", title="100% sure"), article("c"))
+    assert [one.id for one in store.summaries(title="élysée")] == ["a"]
+    assert [one.id for one in store.summaries(title="%")] == ["b"]
+    assert store.count(title="a") == 1
+    assert store.count(title="A", filters=Filters(collections=("wars",))) == 0
+
+
 # Filters
 
 
@@ -196,6 +343,8 @@ def dated(store: Store) -> Store:
         (Filters(sources=("reuters",), date_to=dt.date(2030, 1, 1)), "first"),
         (Filters(article_ids=("first",), sources=("élysée",)), ""),
         (Filters(article_ids=("';--", "%")), ""),
+        (Filters(collections=("default",), sources=("reuters",)), "first undated"),
+        (Filters(collections=("Default",)), ""),
     ],
 )
 def test_filters_admit_the_articles_that_meet_all_of_them(dated: Store, filters: Filters, wanted: str) -> None:
@@ -448,7 +597,7 @@ def test_a_passages_span_that_was_moved_is_found(store: Store, path: Path) -> No
     tamper(path, "UPDATE passages SET spans = ? WHERE key = 1", moved)
     assert store.check() == [
         "version 1 of article 'a': a passage is not what was written; `quoteline rebuild --encode` makes it again"
-    ] + ["version 1 of article 'a': its passages do not hold all of its sentences"]
+    ]
     with pytest.raises(CorpusDamagedError, match="a passage of article 'a'"):
         store.readings([1])
 
@@ -458,6 +607,76 @@ def test_a_sentence_without_a_passage_is_found(store: Store, path: Path) -> None
         put(change, article("a"), (0, 2), (2, 4))
     tamper(path, "DELETE FROM passages WHERE first = 2")
     assert store.check() == ["version 1 of article 'a': its passages do not hold all of its sentences"]
+
+
+def test_a_passage_of_another_article_is_found(store: Store, path: Path) -> None:
+    add(store, article("a"), article("b"))
+    tamper(path, "UPDATE passages SET article = 2 WHERE key = 1")
+    with pytest.raises(CorpusDamagedError):
+        store.readings([1])
+    assert store.check() == [
+        "version 1 of article 'a': its passages do not hold all of its sentences",
+        "version 1 of article 'b': a passage is not what was written; `quoteline rebuild --encode` makes it again",
+    ]
+
+
+@pytest.mark.parametrize("column", ["vector", "spans", "sentence_vectors", "terms", "term_counts", "first"])
+def test_a_value_of_another_kind_is_damage_and_no_crash(store: Store, path: Path, column: str) -> None:
+    add(store, article("a"))
+    tamper(path, f"UPDATE passages SET {column} = 'a text'")  # noqa: S608 - a name from above
+    for look in (lambda: store.readings([1]), lambda: store.vectors_since(0), lambda: list(store.texts_since(0))):
+        with suppress(CorpusDamagedError):
+            look()
+    assert store.check() == [
+        "version 1 of article 'a': a passage is not what was written; `quoteline rebuild --encode` makes it again"
+    ]
+
+
+def test_a_summary_that_makes_no_sense_is_damage(store: Store, path: Path) -> None:
+    add(store, article("a", date=dt.date(2022, 10, 28)))
+    tamper(path, "UPDATE versions SET date = '2022-10-99'")
+    with pytest.raises(CorpusDamagedError, match="article 'a'"):
+        store.summaries()
+
+
+@pytest.mark.parametrize(("name", "value"), [("generation", "7"), ("generation", "x"), ("encoder", "onf")])
+def test_facts_that_changed_while_open_are_damage(store: Store, path: Path, name: str, value: str) -> None:
+    add(store, article("a"))
+    tamper(path, "UPDATE facts SET value = ? WHERE name = ?", value, name)
+    for look in (lambda: store.generation, store.check_encoder, lambda: add(store, article("b"))):
+        with pytest.raises(CorpusDamagedError, match=r"what .* says of itself"):
+            look()
+    assert len(store.check()) == 1
+    with pytest.raises(CorpusDamagedError):
+        Store(path, encoder="one", dim=DIM)
+
+
+def test_a_fact_of_a_deletion_that_changed_is_found(store: Store, path: Path) -> None:
+    add(store, article("a"))
+    remove(store, "a")
+    tamper(path, "UPDATE retired SET version = 0")
+    assert store.check() == ["the fact of a deletion is not what was written"]
+
+
+def test_a_passage_of_a_superseded_version_is_found(store: Store, path: Path) -> None:
+    add(store, article("a"))
+    tamper(path, "UPDATE versions SET current = 0")
+    assert store.check() == ["version 1 of article 'a': it is superseded, and is still searched"]
+
+
+def test_a_database_that_was_moved_away_is_not_made_again(store: Store, path: Path) -> None:
+    add(store, article("a"))
+    path.rename(path.with_name("elsewhere.db"))
+    refused: list[str] = []
+
+    def look() -> None:
+        with pytest.raises(CorpusError) as caught:
+            store.counts()
+        refused.append(str(caught.value))
+
+    in_another_thread(threading.Thread(target=look))
+    assert "check that its folder exists" in refused[0]
+    assert not path.exists()
 
 
 def test_a_torn_page_is_found(store: Store, path: Path) -> None:
