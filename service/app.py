@@ -32,6 +32,7 @@ from service.routes import articles, ask, changes, citations, docs, health, term
 from service.routes import metrics as metrics_routes
 from service.settings import Settings
 from service.tracing import Tracing, start_tracing
+from service.turns import Turns
 
 # How often a server looks for changes that other processes made to the corpus, in seconds.
 WATCH = 0.2
@@ -113,7 +114,7 @@ def create_app(settings: Settings, *, encoder: Encoder | None = None) -> FastAPI
     async def lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
         # Here, because a limiter belongs to the event loop that it is first used in.
         app.state.probes = anyio.CapacityLimiter(2)
-        app.state.changing = anyio.CapacityLimiter(changes.AT_WORK)
+        app.state.turns = Turns()
         app.state.reader, app.state.fetcher = Isolated(), Fetcher() if settings.fetch else None
         keeper = _Keeper(app, settings, encoder)
         keeper.start()

@@ -14,6 +14,7 @@ from service.adding import Adder
 from service.answering import Answerer
 from service.checking import Checker
 from service.settings import Settings
+from service.turns import Turns
 
 
 async def _settings(request: Request) -> Settings:
@@ -49,6 +50,11 @@ async def _adder(request: Request, corpus: CorpusDep) -> Adder:
     return Adder(corpus, request.app.state.reader, request.app.state.fetcher)
 
 
+async def _turns(request: Request) -> Turns:
+    turns: Turns = request.app.state.turns
+    return turns
+
+
 async def _base_url(request: Request) -> str:
     settings: Settings = request.app.state.settings
     return (settings.public_url or str(request.base_url)).rstrip("/")
@@ -59,4 +65,5 @@ CallerDep = Annotated[Caller, Depends(_caller)]
 AnswererDep = Annotated[Answerer, Depends(_answerer)]
 CheckerDep = Annotated[Checker, Depends(_checker)]
 AdderDep = Annotated[Adder, Depends(_adder)]
+TurnsDep = Annotated[Turns, Depends(_turns)]
 BaseUrlDep = Annotated[str, Depends(_base_url)]

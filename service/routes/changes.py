@@ -1,13 +1,12 @@
 """Articles on their way in and out: added, replaced, deleted."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
 import anyio
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
@@ -24,26 +23,23 @@ from index.errors import (
     FormatError,
     InputError,
     MediaTypeError,
-    OverloadError,
     QuotelineError,
     TooLargeError,
 )
 from index.formats import MAX_DOCUMENT_BYTES
 from service.adding import Adder, Result, Said
-from service.deps import AdderDep, CallerDep, CorpusDep
+from service.deps import AdderDep, CallerDep, CorpusDep, TurnsDep
 from service.gate import JSON_LINES
 from service.metrics import count_change
 from service.problems import responses
 from service.said import ArticleId, SaidFields
+from service.turns import Turns
 
 router = APIRouter(prefix="/articles", tags=["articles"])
 
 T = TypeVar("T")
 
 _LINES = "application/x-ndjson"
-# Changes at work at a time in one process: one is encoded while another is written. Others wait, and more are told to
-# come back: threads that wait for a change are not there for those who ask.
-AT_WORK, WAITING = 2, 16
 # Lines that are added together: as many as came, up to so many or so many bytes.
 _TOGETHER, _TOGETHER_BYTES = 64, 1024 * 1024
 
@@ -146,7 +142,7 @@ _ERRORS = responses(400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 503)
     summary="Add an article, or many",
 )
 async def add_article(
-    request: Request, adder: AdderDep, caller: CallerDep, said: Annotated[SaidFields, Query()]
+    request: Request, adder: AdderDep, turns: TurnsDep, caller: CallerDep, said: Annotated[SaidFields, Query()]
 ) -> Response:
     """Add one article: as JSON, as the body of a text, Markdown, HTML or PDF file, or as a file in a form.
 
@@ -156,10 +152,10 @@ async def add_article(
     `application/x-ndjson` brings one article per line, of any number, and is answered line by line as they are added.
     """
     if _media_type(request) in JSON_LINES:
-        _check_queue(request)
-        results = _add_lines(request, adder, said.to_said(), caller.collections)
-        return _ResultLines(results, media_type=_LINES)
-    return await _add_sent(request, adder, caller.collections, said.to_said())
+        turns.check()
+        results = _add_lines(request, turns, adder, said.to_said(), caller.collections)
+        return LinesResponse(results)
+    return await _add_sent(request, turns, adder, caller.collections, said.to_said())
 
 
 # An id may hold slashes (many data sets use URLs as ids), hence `:path`.
@@ -174,13 +170,14 @@ async def replace_article(
     article_id: Annotated[ArticleId, Path()],
     request: Request,
     adder: AdderDep,
+    turns: TurnsDep,
     caller: CallerDep,
     said: Annotated[SaidFields, Query()],
 ) -> Response:
     """Put an article in the place of the one of that id, or add it. The older version stays readable."""
     if said.id not in (None, article_id):
         raise InputError(f"the address says {article_id!r}, the query {said.id!r}; leave out the latter")
-    return await _add_sent(request, adder, caller.collections, said.to_said(), article_id)
+    return await _add_sent(request, turns, adder, caller.collections, said.to_said(), article_id)
 
 
 @router.delete(
@@ -191,21 +188,26 @@ async def replace_article(
     summary="Delete an article",
 )
 async def delete_article(
-    article_id: Annotated[ArticleId, Path()], request: Request, corpus: CorpusDep, caller: CallerDep
+    article_id: Annotated[ArticleId, Path()], turns: TurnsDep, corpus: CorpusDep, caller: CallerDep
 ) -> Response:
     """Delete all versions of an article, for good; only that there was one is kept. It is never cited again."""
-    await _in_turn(request, partial(corpus.remove, [article_id], within=caller.collections))
+    await turns.take(partial(corpus.remove, [article_id], within=caller.collections))
     count_change("deleted")
     return Response(status_code=204)
 
 
 async def _add_sent(
-    request: Request, adder: Adder, within: frozenset[str] | None, said: Said, article_id: str | None = None
+    request: Request,
+    turns: Turns,
+    adder: Adder,
+    within: frozenset[str] | None,
+    said: Said,
+    article_id: str | None = None,
 ) -> Response:
     """Add the one article that a request brings, under the id that its address gives."""
     media_type = _media_type(request)
     if media_type == "application/json":
-        return await _add_json(request, adder, within, said, article_id)
+        return await _add_json(request, turns, adder, within, said, article_id)
     if media_type == "multipart/form-data":
         content, name, kind, said = await _from_form(request, said)
     elif media_type.startswith("text/") or media_type == "application/pdf":
@@ -217,25 +219,23 @@ async def _add_sent(
             "which, such as with curl -H 'Content-Type: text/plain'"
         )
     said = _with_id(said, article_id)
-    return _added(
-        await _in_turn(request, partial(adder.add_file, content, said, name=name, media_type=kind, within=within))
-    )
+    return _added(await turns.take(partial(adder.add_file, content, said, name=name, media_type=kind, within=within)))
 
 
 async def _add_json(
-    request: Request, adder: Adder, within: frozenset[str] | None, said: Said, article_id: str | None
+    request: Request, turns: Turns, adder: Adder, within: frozenset[str] | None, said: Said, article_id: str | None
 ) -> Response:
     sent = _valid(SentArticle, _parsed(await request.body()), "body")
     said = _with_id(_merged(sent.to_said(), said), article_id)
     if sent.feed is not None:
         if article_id is not None:
             raise InputError("a feed lists several articles; add it with POST /articles")
-        entries = await _in_turn(request, partial(adder.read_feed, sent.feed))
+        entries = await turns.take(partial(adder.read_feed, sent.feed))
         results = adder.add_entries(entries, said, within=within)
-        return LinesResponse(_streamed(request, results))
+        return LinesResponse(_streamed(turns, results))
     if sent.text is not None:
-        return _added(await _in_turn(request, partial(adder.add_text, sent.text, said, within=within)))
-    return _added(await _in_turn(request, partial(adder.add_url, sent.url or "", said, within=within)))
+        return _added(await turns.take(partial(adder.add_text, sent.text, said, within=within)))
+    return _added(await turns.take(partial(adder.add_url, sent.url or "", said, within=within)))
 
 
 async def _from_form(request: Request, said: Said) -> tuple[bytes, str, str | None, Said]:
@@ -252,18 +252,9 @@ async def _from_form(request: Request, said: Said) -> tuple[bytes, str, str | No
     return content, name, kind, _merged(_valid(SaidFields, fields, "form").to_said(), said)
 
 
-class _ResultLines(StreamingResponse):
-    """Results that are sent while the request is still being read.
-
-    Starlette's own listens for the client's leaving by receiving, where the server speaks ASGI before 2.4 as uvicorn
-    does, and so takes away the very body that the results are made of. Whoever reads the body hears of it as well.
-    """
-
-    async def listen_for_disconnect(self, _: Receive) -> None:
-        await anyio.sleep_forever()
-
-
-async def _add_lines(request: Request, adder: Adder, said: Said, within: frozenset[str] | None) -> AsyncIterator[str]:
+async def _add_lines(
+    request: Request, turns: Turns, adder: Adder, said: Said, within: frozenset[str] | None
+) -> AsyncIterator[str]:
     """Add what comes, batch by batch, and yield a result per line.
 
     Reading goes on while nobody reads the results: a client that sends all before it reads would wait forever.
@@ -275,7 +266,7 @@ async def _add_lines(request: Request, adder: Adder, said: Said, within: frozens
             with suppress(ClientDisconnect):
                 async for lines in _batches(request):
                     added = partial(_added_lines, adder, lines, said, within)
-                    for line in await run_sync(added, limiter=request.app.state.changing):
+                    for line in await turns.take(added, begun=True):
                         send.send_nowait(line)
 
     async with anyio.create_task_group() as tasks, receive:
@@ -316,21 +307,9 @@ async def _batches(request: Request) -> AsyncIterator[list[tuple[int, bytes]]]:
         yield batch
 
 
-async def _streamed(request: Request, results: Iterator[Result]) -> AsyncIterator[str]:
-    while (result := await run_sync(next, results, None, limiter=request.app.state.changing)) is not None:
+async def _streamed(turns: Turns, results: Iterator[Result]) -> AsyncIterator[str]:
+    while (result := await turns.take(lambda: next(results, None), begun=True)) is not None:
         yield _line(result)
-
-
-async def _in_turn(request: Request, work: Callable[[], T]) -> T:
-    """Do some work in a thread, a few at a time; what was begun is finished, also where the client goes away."""
-    _check_queue(request)
-    return await run_sync(work, limiter=request.app.state.changing)
-
-
-def _check_queue(request: Request) -> None:
-    """Raise OverloadError where too many wait for their turn already."""
-    if request.app.state.changing.statistics().tasks_waiting >= WAITING:
-        raise OverloadError("too many changes wait for their turn; try again", retry_after=5)
 
 
 def _added(outcome: Outcome) -> Response:

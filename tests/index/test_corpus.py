@@ -586,20 +586,25 @@ def needles_of(corpus: Corpus, article_id: str) -> list[bytes]:
     sentences = [span.of(record.article.text).encode() for span in record.sentences]
     rows = [*readings.vectors, *readings.sentence_vectors]
     vectors = [row.astype(kind).tobytes() for row in rows for kind in (np.float16, np.float32)]
-    terms = [b"zanzibar", b"chamberlain", b"whisper", b"quixot"]
     assert traces(corpus, sentences), "looked for in the wrong place"
     assert traces(corpus, vectors)
-    assert traces(corpus, terms)
-    return [*sentences, *vectors, *terms, article_id.encode(), b"Classified"]
+    assert own_terms(corpus) == [1, 1, 1]
+    return [*sentences, *vectors, article_id.encode(), b"Classified", b"zanzibar", b"chamberlain"]
+
+
+def own_terms(corpus: Corpus) -> list[int]:
+    """Return how often the index's dictionary, which is compressed, counts the terms that are in one article only."""
+    return LexicalIndex.open(corpus.folder / "lexical").reader().frequencies(analyze("Zanzibar chamberlain quixotic"))
 
 
 @pytest.mark.parametrize("replaced", [False, True])
 def test_after_compaction_no_file_holds_anything_of_a_removed_article(
     corpus: Corpus, hashing_encoder: HashingEncoder, replaced: bool
 ) -> None:
-    add(corpus, *(article(f"a{number}", f"Iran denies number {number}. It was Friday.") for number in range(20)))
+    others = [article(f"a{number}", f"Iran denies number {number}. It was Friday.") for number in range(20)]
     add(
         corpus,
+        *others,
         article("the-secret", WHISPERED, title="Classified", path="/Classified/x", url="https://x.org/Classified"),
     )
     corpus.save()
@@ -608,7 +613,9 @@ def test_after_compaction_no_file_holds_anything_of_a_removed_article(
         add(corpus, article("the-secret", "Nothing to see."))
     corpus.remove(["the-secret", "a3"])
     assert quoted(corpus, "Who whispered? Zanzibar?")
+    assert own_terms(corpus) == [1, 1, 1]
     assert corpus.compact()
+    assert own_terms(corpus) == [0, 0, 0]
     assert traces(corpus, needles) == []
     assert corpus.check() == []
     # Removals are in the indexes' files at once, whoever opens them.

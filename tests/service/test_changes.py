@@ -14,6 +14,7 @@ from index.testing import HashingEncoder
 from service.keys import KeyStore
 from service.routes import changes
 from service.settings import Settings
+from service.turns import AT_WORK, WAITING
 
 JSON = {"Content-Type": "application/json"}
 LINES = {"Content-Type": "application/x-ndjson"}
@@ -285,7 +286,7 @@ def test_changes_that_would_wait_too_long_are_told_to_come_back(served: TestClie
     send = lambda number: statuses.append(  # noqa: E731
         served.put(f"/articles/n{number}", json={"text": "It is here."}).status_code
     )
-    most = changes.AT_WORK + changes.WAITING
+    most = AT_WORK + WAITING
     threads = [threading.Thread(target=send, args=(number,)) for number in range(most + 4)]
     for thread in threads:
         thread.start()

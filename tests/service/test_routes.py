@@ -210,13 +210,13 @@ def test_a_change_by_another_process_is_seen_without_a_restart(served: TestClien
 
 
 def test_help_names_the_server_that_was_asked(served: TestClient) -> None:
-    assert "curl 'http://testserver/ask?q=" in served.get("/").text
+    assert "curl 'http://127.0.0.1:8000/ask?q=" in served.get("/").text
 
 
 def test_the_script_asks_the_server_that_it_came_from(served: TestClient) -> None:
     script = served.get("/ask.sh")
     assert script.headers["content-type"].startswith("text/x-shellscript")
-    assert "QUOTELINE_SERVER:-http://testserver}" in script.text
+    assert "QUOTELINE_SERVER:-http://127.0.0.1:8000}" in script.text
 
 
 def test_json_keeps_letters_as_they_are(served: TestClient) -> None:
@@ -228,7 +228,8 @@ def test_an_id_may_be_a_url(settings: Settings, hashing_encoder: HashingEncoder)
     corpus = Corpus(settings.corpus_folder, hashing_encoder)
     assert [outcome.kind for outcome in corpus.add([article])] == ["added"]
     corpus.close()
-    with TestClient(create_app(settings, encoder=hashing_encoder)) as client:
+    app = create_app(settings, encoder=hashing_encoder)
+    with TestClient(app, base_url="http://127.0.0.1:8000", client=("127.0.0.1", 50000)) as client:
         citation = client.get("/ask", params={"q": "Which rocket rose?"}).json()["citations"][0]
         assert client.get(citation["link"].split("#")[0]).text == "The rocket rose."
         assert client.get(f"/articles/{quote(article.id, safe='')}").json()["id"] == article.id

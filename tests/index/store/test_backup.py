@@ -235,8 +235,10 @@ def test_what_was_deleted_since_is_left_out_unless_it_is_asked_for(filled: Corpu
 
 
 def test_what_was_there_before_a_restore_is_erased_by_compaction(filled: Corpus, tmp_path: Path) -> None:
+    assert filled.compact()
     filled.back_up(tmp_path / "copy")
     add(filled, article("later", "A secret recipe."))
+    assert not filled.store.has_traces()
     filled.restore(tmp_path / "copy")
     assert filled.store.has_traces()
     assert filled.compact()

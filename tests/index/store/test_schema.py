@@ -109,7 +109,7 @@ def test_compaction_wipes_the_free_pages_that_format_1_left(old: Path) -> None:
     with closing(sqlite3.connect(old / "quoteline.db")) as connection:
         connection.execute("PRAGMA secure_delete=OFF")
         connection.execute("CREATE TABLE gone (text)")
-        connection.executemany("INSERT INTO gone VALUES (?)", [(f"A secret. Number {n}. " * 90,) for n in range(20)])
+        connection.executemany("INSERT INTO gone VALUES (?)", [(f"A secret. Number {n}. " * 90,) for n in range(300)])
         connection.execute("DROP TABLE gone")
         connection.commit()
     assert b"A secret." in (old / "quoteline.db").read_bytes()
