@@ -41,9 +41,12 @@ ENV PATH=/opt/quoteline/bin:$PATH \
     QUOTELINE_DATA=/var/lib/quoteline \
     QUOTELINE_MODELS=/opt/models \
     QUOTELINE_HOST=0.0.0.0 \
+    QUOTELINE_OPEN=ask \
     QUOTELINE_PORT=8000
 USER 10001:10001
 VOLUME /var/lib/quoteline
+# From outside the container everybody has an address of another machine: they may ask, and with a key of the scope
+# `manage` change articles; QUOTELINE_OPEN=no lets nobody in without a key.
 EXPOSE 8000
 # Python ends on SIGINT from its first moment, also while the articles are still being added.
 STOPSIGNAL SIGINT

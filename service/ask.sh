@@ -1,6 +1,6 @@
 #!/bin/sh
 # Ask Quoteline a question: sh ask.sh Did Iran deny sending drones?
-# The server's address can be set in QUOTELINE_SERVER. Needs only curl.
+# The server's address can be set in QUOTELINE_SERVER, a key in QUOTELINE_KEY. Needs only curl.
 # Exit status: 0 answered, 1 nothing answers, 2 wrong use, 3 no answer from the server.
 set -u
 
@@ -11,8 +11,10 @@ if [ $# -eq 0 ]; then
     exit 2
 fi
 
-answer=$(curl --silent --show-error --get --header 'Accept: text/plain' --write-out '\n%{http_code}' \
-    --data-urlencode "q=$*" "$server/ask") || {
+# A key goes through a pipe: other users of this machine can read arguments.
+answer=$(printf '%s' "${QUOTELINE_KEY:+header = \"Authorization: Bearer $QUOTELINE_KEY\"}" |
+    curl --silent --show-error --config - --get --header 'Accept: text/plain' --write-out '\n%{http_code}' \
+        --data-urlencode "q=$*" "$server/ask") || {
     echo "ask: no answer from $server; is \`quoteline serve\` running there?" >&2
     exit 3
 }

@@ -1,11 +1,13 @@
 """For people with curl: a short help at `/`, and a shell script that asks."""
 
+import re
 from importlib.resources import files
 
-from fastapi import APIRouter
+from fastapi import APIRouter, HTTPException
 from fastapi.responses import PlainTextResponse, Response
 
 from service.deps import BaseUrlDep
+from service.problems import responses
 
 router = APIRouter(tags=["terminal"])
 
@@ -18,10 +20,13 @@ for word, with citations that anyone can check.
   …&top_k=10                     more sentences
   …&source=Reuters               only from this source (may be repeated)
   …&article_id=ID                only from this article (may be repeated)
+  …&collection=news              only from this collection (may be repeated)
   …&date_from=2022-10-01&date_to=2022-10-31
 
   curl -H 'Accept: application/json' '{base}/ask?q=…'    the same as JSON
   curl '{base}/articles'                                 what there is
+  curl '{base}/citations/ID'                             check a citation
+  curl -F file=@news.html '{base}/articles'              add an article
   curl -O '{base}/ask.sh' && sh ask.sh Who denied it?    a script that asks
 
 All addresses: {base}/docs
@@ -34,8 +39,11 @@ def get_help(base_url: BaseUrlDep) -> PlainTextResponse:
     return PlainTextResponse(_HELP.format(base=base_url))
 
 
-@router.get("/ask.sh", response_class=Response, summary="A shell script that asks")
+@router.get("/ask.sh", response_class=Response, responses=responses(400), summary="A shell script that asks")
 def get_script(base_url: BaseUrlDep) -> Response:
     """Return a shell script that needs only curl and asks this server."""
     script = files("service").joinpath("ask.sh").read_text(encoding="utf-8")
+    # What a client calls this server must not become a command of the shell.
+    if not re.fullmatch(r"https?://[\w.:\[\]-]+(/[\w./-]*)?", base_url, re.ASCII):
+        raise HTTPException(400)
     return Response(script.replace("http://127.0.0.1:8000", base_url), media_type="text/x-shellscript; charset=utf-8")
