@@ -25,7 +25,7 @@ from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bench.servers import PATIENCE, ServerError
+from bench.servers import ServerError
 from index.encoding import DEFAULT_MODEL
 from index.errors import QuotelineError
 from index.testing import HashingEncoder
@@ -45,6 +45,8 @@ _ENCODER, _CONTROL = "BENCH_ENCODER", "BENCH_CONTROL"
 # By the first a process is told to compact; while it does, the file has the second name.
 _WANTED, _COMPACTING = "compact", "compacting"
 _LOOK = 0.01
+# A server that is not ready after so many seconds never will be.
+_PATIENCE = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ class Process:
 
     def wait_until_ready(self) -> Self:
         """Return once all its processes answer. Raises ServerError where they do not."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + _PATIENCE
         ready: set[str] = set()
         while time.monotonic() < deadline:
             if self._process.poll() is not None:

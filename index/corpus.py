@@ -209,7 +209,8 @@ class Corpus:
                 self._write_lexical_anew(State(self.store.identity, self.store.generation))
                 self._follow()
             self._save_vectors()
-            return self._lexical.erase_leftovers() and self.store.erase_traces()
+            self._lexical.erase_leftovers()
+            return self.store.erase_traces()
 
     def encode_again(self) -> None:
         """Encode all articles with this corpus' encoder, which may be another than it was built with; all or nothing.

@@ -1,6 +1,7 @@
 """BM25 over passages, by their keys. The only file that knows tantivy."""
 
 import errno
+import fcntl
 import hashlib
 import json
 import shutil
@@ -27,7 +28,8 @@ _FOOTER = 1337
 # Beside tantivy's files: a checksum of those of them that have none.
 _SEAL = "seal"
 # What tantivy keeps beside the segments.
-_NAMES = ("meta.json", ".managed.json", ".tantivy-meta.lock", ".tantivy-writer.lock")
+_OPENING = ".tantivy-meta.lock"
+_NAMES = ("meta.json", ".managed.json", _OPENING, ".tantivy-writer.lock")
 # The disk is full, the file system is read-only, the folder is another's, or the quota is used up.
 _NO_FAULT_OF_THE_FILES = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT)
 
@@ -81,7 +83,7 @@ class LexicalIndex:
     def change(self, *, add: Iterable[tuple[int, str]], remove: Sequence[int] | None, state: State) -> None:
         """Add passages (key, text), remove others by key, and record `state`, in one commit.
 
-        remove: None removes all that is there; `erase_leftovers` says whether anything of it stayed in the files.
+        remove: None removes all that is there; `erase_leftovers` sees to it that nothing of it stays in files.
         The keys to add are new: the state says what the index holds already, and is never behind or ahead of it.
         Raises CorpusBusyError where another process is writing, CorpusError where the files cannot be written.
         """
@@ -90,6 +92,8 @@ class LexicalIndex:
             with _writing():
                 # Without a seal it is not looked at; with one that is not of this commit it would be called damaged.
                 (self._folder / _SEAL).unlink(missing_ok=True)
+                # tantivy takes the names that a killed writer's files have again, and then cannot write them.
+                self._unlink_leftovers()
                 if remove is None:
                     writer.delete_all_documents()
                 for key in remove or ():
@@ -107,8 +111,8 @@ class LexicalIndex:
             # The writer holds a lock as long as it lives: in the traceback of an error, for as long as that is kept.
             del writer
 
-    def erase_leftovers(self) -> bool:
-        """Erase files of earlier commits; return whether none is left. Raises as `change` does."""
+    def erase_leftovers(self) -> None:
+        """Erase files of earlier commits; who reads them goes on. One writer at a time. Raises as `change` does."""
         if self._leftovers():
             writer = self._writer()
             try:
@@ -118,7 +122,16 @@ class LexicalIndex:
                     self._seal()
             finally:
                 del writer
-        return not self._leftovers()
+        # tantivy forgets what other processes wrote: each has a list of its own, and the last to write it down wins.
+        with _writing():
+            self._unlink_leftovers()
+
+    def _unlink_leftovers(self) -> None:
+        with (self._folder / _OPENING).open("ab") as lock:
+            # Who is on its way from the list of segments to their files holds this lock, and needs them.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            for name in self._leftovers():
+                (self._folder / name).unlink(missing_ok=True)
 
     def _leftovers(self) -> list[str]:
         held = {path.name for path in self._folder.iterdir()} - {_SEAL, *_NAMES}

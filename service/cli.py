@@ -11,12 +11,12 @@ import click
 from pydantic import ValidationError
 
 from index.articles import COLLECTION, COLLECTION_RULE, Article
-from index.corpus import Corpus
+from index.corpus import Corpus, set_aside
 from index.encoding import load_encoder
-from index.errors import CorpusError, FormatError, InputError, QuotelineError
+from index.errors import CorpusDamagedError, CorpusError, FormatError, InputError, QuotelineError
 from index.formats import MEDIA_TYPES
 from index.isolation import Isolated
-from index.store import Filters
+from index.store import Filters, Restored, read_backup
 from service.answering import DEFAULT_TOP_K, MOST_TOP_K, Answerer
 from service.keycommands import keys
 from service.plaintext import render_answer
@@ -188,8 +188,15 @@ def backup(folder: Path, **given: object) -> None:
 @_flags(*_COMMON)
 def restore(folder: Path, with_deleted: bool, **given: object) -> None:
     """Bring the corpus back to the backup in FOLDER, and nothing else; all or nothing. Servers go on, and follow."""
-    with _corpus(_settings(**given)) as corpus:
-        restored = corpus.restore(folder, with_deleted=with_deleted)
+    settings = _settings(**given)
+    try:
+        restored = _restore(settings, folder, with_deleted)
+    except CorpusDamagedError:
+        # A damaged backup is told before anything is moved.
+        read_backup(folder)
+        kept = set_aside(settings.corpus_folder)
+        click.echo(f"the damaged database is kept as {kept}; servers that were using it have to be restarted", err=True)
+        restored = _restore(settings, folder, with_deleted)
     click.echo(f"restored {_count(restored.articles, 'article')}, {_count(restored.versions, 'version')}")
     if restored.left_out:
         click.echo(
@@ -233,6 +240,11 @@ def bench(arguments: tuple[str, ...]) -> None:
             "`quoteline bench` needs the repository's bench/ folder and its full set of packages; run it in a checkout"
         ) from error
     sys.exit(measure(list(arguments)))
+
+
+def _restore(settings: Settings, folder: Path, with_deleted: bool) -> Restored:
+    with _corpus(settings) as corpus:
+        return corpus.restore(folder, with_deleted=with_deleted)
 
 
 def _erase_traces(corpus: Corpus) -> None:

@@ -5,7 +5,8 @@ All are coroutines, though none waits: FastAPI sends each plain function to a th
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from index.corpus import Corpus
 from index.errors import OverloadError
@@ -22,7 +23,17 @@ async def _settings(request: Request) -> Settings:
     return settings
 
 
-async def _caller(request: Request) -> Caller:
+# For the OpenAPI document: whether the key is a good one was decided before any route was chosen.
+_KEY = HTTPBearer(
+    scheme_name="key",
+    bearerFormat="ql_…",
+    auto_error=False,
+    description="Made with `quoteline keys create`. Once there is one, all but help, reference and health takes a key.",
+)
+KeyDep = Annotated[HTTPAuthorizationCredentials | None, Security(_KEY)]
+
+
+async def _caller(request: Request, _: KeyDep) -> Caller:
     caller: Caller = request.state.caller
     return caller
 

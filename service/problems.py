@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from index.errors import (
     AccessError,
@@ -33,6 +34,7 @@ from index.errors import (
     RateError,
     TooLargeError,
 )
+from service.openapi import describe
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -61,33 +63,48 @@ STATUSES: Mapping[type[QuotelineError], tuple[HTTPStatus, str]] = {
 }
 
 
+_RETRY = {"Retry-After": {"schema": {"type": "integer"}, "description": "after how many seconds to try again"}}
+_HEADERS: Mapping[int, dict[str, Any]] = {
+    401: {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "`Bearer`: send a key"}},
+    429: _RETRY,
+    503: _RETRY,
+}
+
+
 class Fault(BaseModel):
     """One thing that is wrong with a request: where, and what."""
 
-    where: str
-    what: str
+    where: str = Field(description="the field, such as body.question")
+    what: str = Field(description="what is wrong with it")
 
 
 class Problem(BaseModel):
     """A problem document (RFC 9457)."""
 
     type: str = Field("about:blank", description="always about:blank: the title says it all")
-    title: str
-    status: int
-    detail: str
+    title: str = Field(description="what kind of error it is; the same for all of its kind")
+    status: int = Field(ge=400, le=599, description="the status of the response")
+    detail: str = Field(description="what happened, and what to do next")
     errors: list[Fault] = Field(default_factory=list, description="what is wrong, where a request is not valid")
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return what a route declares in OpenAPI for the problems that it may answer with."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    # Not by `model`: FastAPI would say that they may come as application/json, too.
     return {
-        status: {"description": HTTPStatus(status).phrase, "content": content, "model": Problem} for status in statuses
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": content,
+            **({"headers": _HEADERS[status]} if status in _HEADERS else {}),
+        }
+        for status in statuses
     }
 
 
 def install(app: FastAPI) -> None:
-    """Let every error of `app` leave as a problem document."""
+    """Let every error of `app` leave as a problem document, and its OpenAPI document say so."""
+    describe(app, Problem)
     app.add_exception_handler(QuotelineError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -122,11 +139,23 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
     return _problem(HTTPStatus.UNPROCESSABLE_ENTITY, "Not a valid request", f"{said}. See /docs.", faults)
 
 
-async def _http(_: Request, error: Exception) -> JSONResponse:
+async def _http(request: Request, error: Exception) -> JSONResponse:
     status = HTTPStatus(error.status_code if isinstance(error, HTTPException) else 500)
     detail = {404: "There is nothing at this address; see /docs.", 405: "This address takes other methods; see /docs."}
     headers = getattr(error, "headers", None)
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {"Allow": ", ".join(_methods_at(request))}
     return _problem(status, status.phrase, detail.get(status, status.description or status.phrase), headers=headers)
+
+
+def _methods_at(request: Request) -> list[str]:
+    """Return the methods that the address takes. The router itself names those of the first route alone."""
+    routes = request.app.router.routes
+    return [
+        method
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
 
 
 async def _unexpected(_: Request, __: Exception) -> JSONResponse:

@@ -3,10 +3,14 @@
 import datetime as dt
 from dataclasses import asdict
 from typing import Annotated
+from urllib.parse import unquote_to_bytes
 
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import PlainTextResponse
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
+from starlette.routing import Match
+from starlette.types import Scope
 
 from index.articles import Span
 from index.corpus import Corpus
@@ -16,13 +20,33 @@ from service.access import Caller
 from service.deps import CallerDep, CorpusDep
 from service.links import utf16_offset
 from service.problems import responses
-from service.said import MOST_FILTERS, CollectionName
+from service.said import MOST_FILTERS, ONLY, AnySource, CollectionName, Day
+
+
+class _Below(APIRoute):
+    """What lies below an article, behind a slash that is written as one.
+
+    In `/articles/news%2Ftext` the slash is the id's: that is the article `news/text`, and not the text of `news`.
+    """
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child_scope = super().matches(scope)
+        raw: bytes = scope.get("raw_path") or b""
+        last = unquote_to_bytes(raw.rpartition(b"/")[2])
+        if raw and last != self.path.rpartition("/")[2].encode():
+            return Match.NONE, {}
+        return match, child_scope
+
 
 router = APIRouter(tags=["articles"])
+_below = APIRouter(route_class=_Below)
 
 _PAGE = 100
 
-ArticlePath = Annotated[str, Path(min_length=1, max_length=200)]
+ArticlePath = Annotated[
+    str,
+    Path(min_length=1, max_length=200, description="the id of the article; a slash in it is best written as %2F"),
+]
 
 
 class ArticleSummary(BaseModel):
@@ -47,7 +71,7 @@ class ArticleSummary(BaseModel):
 class ArticleList(BaseModel):
     """A page of articles, by id."""
 
-    articles: list[ArticleSummary]
+    articles: list[ArticleSummary] = Field(description="the articles, by id")
     total: int = Field(description="how many articles there are that the filters admit")
     next_after: str | None = Field(description="`after` for the next page; null on the last one")
 
@@ -64,7 +88,7 @@ class SentenceSpan(BaseModel):
 class Taken(BaseModel):
     """Where a piece of metadata was taken from; a span only where that is in the text."""
 
-    where: str
+    where: str = Field(description="in words, such as `first line` or `request`")
     start_char: int | None
     end_char: int | None
 
@@ -91,21 +115,23 @@ class CollectionList(BaseModel):
     collections: dict[str, int]
 
 
-_ERRORS = responses(401, 403, 404, 410, 422, 429, 500, 503)
+_ERRORS = responses(401, 403, 404, 410, 414, 422, 429, 500, 503)
 Version = Annotated[int | None, Query(ge=1, le=10**9, description="an older version; the newest one if left out")]
 
 
-@router.get("/articles", responses=responses(401, 403, 422, 429, 500, 503), summary="List articles")
+@router.get("/articles", responses=responses(401, 403, 414, 422, 429, 500, 503), summary="List articles")
 def list_articles(
     corpus: CorpusDep,
     caller: CallerDep,
     after: Annotated[str, Query(max_length=200, description="list the articles whose ids follow this one")] = "",
-    limit: Annotated[int, Query(ge=1, le=1000)] = _PAGE,
+    limit: Annotated[int, Query(ge=1, le=1000, description="the most articles to return")] = _PAGE,
     title: Annotated[str, Query(max_length=500, description="only those whose title holds this, in any case")] = "",
-    source: Annotated[list[str] | None, Query(max_length=MOST_FILTERS)] = None,
-    collection: Annotated[list[CollectionName] | None, Query(max_length=MOST_FILTERS)] = None,
-    date_from: dt.date | None = None,
-    date_to: dt.date | None = None,
+    source: Annotated[list[AnySource] | None, Query(max_length=MOST_FILTERS, description=ONLY["source"])] = None,
+    collection: Annotated[
+        list[CollectionName] | None, Query(max_length=MOST_FILTERS, description=ONLY["collection"])
+    ] = None,
+    date_from: Day | None = None,
+    date_to: Day | None = None,
 ) -> ArticleList:
     """Return articles by id, a page at a time."""
     collections = caller.collections_asked(collection or ())
@@ -121,7 +147,7 @@ def list_articles(
     )
 
 
-@router.get("/collections", responses=responses(401, 403, 429, 500, 503), summary="List collections")
+@router.get("/collections", responses=responses(401, 403, 414, 429, 500, 503), summary="List collections")
 def list_collections(corpus: CorpusDep, caller: CallerDep) -> CollectionList:
     """Return the collections that the caller may see, with the number of their articles."""
     found = corpus.store.collections()
@@ -129,7 +155,7 @@ def list_collections(corpus: CorpusDep, caller: CallerDep) -> CollectionList:
 
 
 # An id may hold slashes (many data sets use URLs as ids), hence `:path`; the longer addresses come first.
-@router.get(
+@_below.get(
     "/articles/{article_id:path}/text",
     response_class=PlainTextResponse,
     responses=_ERRORS,
@@ -140,13 +166,16 @@ def get_text(article_id: ArticlePath, corpus: CorpusDep, caller: CallerDep, vers
     return PlainTextResponse(_record(corpus, caller, article_id, version).article.text)
 
 
-@router.get("/articles/{article_id:path}/versions", responses=_ERRORS, summary="One article's versions")
+@_below.get("/articles/{article_id:path}/versions", responses=_ERRORS, summary="One article's versions")
 def list_versions(article_id: ArticlePath, corpus: CorpusDep, caller: CallerDep) -> VersionList:
     """Return all versions of an article; each stays readable, and only the newest is searched."""
     found = corpus.store.versions(article_id)
     if not caller.admits(found[0].collection):
         raise _hidden(article_id)
     return VersionList(versions=[_summary(summary) for summary in found])
+
+
+router.include_router(_below)
 
 
 @router.get("/articles/{article_id:path}", responses=_ERRORS, summary="One article")

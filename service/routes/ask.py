@@ -1,6 +1,5 @@
 """Questions, from programs (JSON) and from people with curl (plain text)."""
 
-import datetime as dt
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -15,7 +14,7 @@ from service.deps import AnswererDep, BaseUrlDep, CallerDep
 from service.metrics import observe_answer
 from service.plaintext import render_answer
 from service.problems import responses
-from service.said import MOST_FILTERS, CollectionName
+from service.said import MOST_FILTERS, ONLY, WORD_PATTERN, AnyId, AnySource, CollectionName, Day
 
 router = APIRouter(tags=["ask"])
 
@@ -31,7 +30,14 @@ _BOTH: dict[int | str, dict[str, Any]] = {
     **responses(400, 401, 403, 408, 413, 414, 422, 429, 500, 503),
 }
 
-Question = Annotated[str, Field(max_length=LONGEST_QUESTION, description="the question, in words")]
+Question = Annotated[
+    str,
+    Field(
+        max_length=LONGEST_QUESTION,
+        description="the question, in words",
+        json_schema_extra={"minLength": 1, "pattern": WORD_PATTERN},
+    ),
+]
 TopK = Annotated[int, Field(ge=1, le=MOST_TOP_K, description="the most citations to return")]
 
 
@@ -40,15 +46,17 @@ class AskFilters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    article_ids: list[str] = Field(default_factory=list, max_length=MOST_FILTERS)
-    source: list[str] | str | None = Field(
-        None, max_length=MOST_FILTERS, description="one source or several, in any letter case"
+    article_ids: list[AnyId] = Field(
+        default_factory=list, max_length=MOST_FILTERS, description="only these articles; all, if empty"
+    )
+    source: Annotated[list[AnySource], Field(max_length=MOST_FILTERS)] | AnySource | None = Field(
+        None, description="one source or several, in any letter case"
     )
     collection: Annotated[list[CollectionName], Field(max_length=MOST_FILTERS)] | CollectionName | None = Field(
         None, description="one collection or several; if left out, all that the caller may see"
     )
-    date_from: dt.date | None = Field(None, description="first day, inclusive; articles without a date are left out")
-    date_to: dt.date | None = Field(None, description="last day, inclusive; articles without a date are left out")
+    date_from: Day | None = Field(None, description="first day, inclusive; articles without a date are left out")
+    date_to: Day | None = Field(None, description="last day, inclusive; articles without a date are left out")
 
     def to_filters(self, caller: Caller) -> Filters:
         """Return the same as the index knows it, for what the caller may see. Raises ForbiddenError."""
@@ -84,11 +92,13 @@ def ask_by_link(
     base_url: BaseUrlDep,
     q: Annotated[Question, Query()],
     top_k: Annotated[TopK, Query()] = DEFAULT_TOP_K,
-    article_id: Annotated[list[str] | None, Query(max_length=MOST_FILTERS)] = None,
-    source: Annotated[list[str] | None, Query(max_length=MOST_FILTERS)] = None,
-    collection: Annotated[list[CollectionName] | None, Query(max_length=MOST_FILTERS)] = None,
-    date_from: dt.date | None = None,
-    date_to: dt.date | None = None,
+    article_id: Annotated[list[AnyId] | None, Query(max_length=MOST_FILTERS, description=ONLY["article_id"])] = None,
+    source: Annotated[list[AnySource] | None, Query(max_length=MOST_FILTERS, description=ONLY["source"])] = None,
+    collection: Annotated[
+        list[CollectionName] | None, Query(max_length=MOST_FILTERS, description=ONLY["collection"])
+    ] = None,
+    date_from: Day | None = None,
+    date_to: Day | None = None,
 ) -> Response:
     """Answer a question; plain text for curl, wget and httpie, JSON for others. `Accept` decides where it is given."""
     collections = caller.collections_asked(collection or ())

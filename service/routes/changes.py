@@ -10,7 +10,7 @@ import anyio
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -32,7 +32,7 @@ from service.deps import AdderDep, CallerDep, CorpusDep, TurnsDep
 from service.gate import JSON_LINES
 from service.metrics import count_change
 from service.problems import responses
-from service.said import ArticleId, SaidFields
+from service.said import URL_PATTERN, WORD_PATTERN, ArticleId, SaidFields, in_document
 from service.turns import Turns
 
 router = APIRouter(prefix="/articles", tags=["articles"])
@@ -77,13 +77,30 @@ class LinesResponse(StreamingResponse):
         await self.stream_response(send)
 
 
+Text = Annotated[str, in_document(minLength=1, pattern=WORD_PATTERN)]
+# What must be there: a text, an address, or a feed without either.
+_EITHER: list[JsonValue] = [
+    {"required": ["text"], "properties": {"text": {"type": "string"}, "feed": {"type": "null"}}},
+    {"required": ["url"], "properties": {"url": {"type": "string"}, "feed": {"type": "null"}}},
+    {
+        "required": ["feed"],
+        "properties": {"feed": {"type": "string"}, "text": {"type": "null"}, "url": {"type": "null"}},
+    },
+]
+
+
 class SentArticle(SaidFields):
     """An article as JSON: its text, the address to fetch it from, or that of a feed that lists several."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"text": "It was Friday.", "id": "a1"}]})
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"anyOf": _EITHER, "examples": [{"text": "It was Friday."}]},
+    )
 
-    text: str | None = None
-    feed: str | None = Field(None, max_length=2000, description="a feed to fetch; only where the server fetches")
+    text: Text | None = Field(None, description="the text; without it what is at `url` is fetched")
+    feed: Annotated[str, Field(max_length=2000), in_document(maxLength=2000, pattern=URL_PATTERN)] | None = Field(
+        None, description="the address of a feed to fetch; only where the server fetches, and not for PUT"
+    )
 
     @model_validator(mode="after")
     def _is_something(self) -> "SentArticle":
@@ -94,20 +111,22 @@ class SentArticle(SaidFields):
         return self
 
 
-_FILE = {"schema": {"type": "string", "format": "binary"}}
+_FILE = {"schema": {"type": "string", "format": "binary", "description": "the file; its kind is told by its name"}}
+_TEXT = {"schema": {"type": "string", "minLength": 1, "pattern": WORD_PATTERN}}
 _BODIES: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
             "application/json": {"schema": SentArticle.model_json_schema()},
-            "text/plain": {"schema": {"type": "string"}},
-            "text/markdown": {"schema": {"type": "string"}},
-            "text/html": {"schema": {"type": "string"}},
+            "text/plain": _TEXT,
+            "text/markdown": _TEXT,
+            "text/html": _TEXT,
             "application/pdf": _FILE,
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
                     "required": ["file"],
+                    "additionalProperties": False,
                     "properties": {"file": _FILE["schema"], **SaidFields.model_json_schema()["properties"]},
                 }
             },
@@ -119,20 +138,40 @@ _MANY: dict[str, Any] = {
         "required": True,
         "content": {
             **_BODIES["requestBody"]["content"],
-            _LINES: {"schema": {"type": "string", "description": "one article per line, as JSON"}},
+            _LINES: {
+                "schema": {
+                    "type": "string",
+                    "description": "one article per line, as JSON",
+                    "examples": ['{"id": "a1", "text": "It was Friday."}\n{"id": "a2", "text": "It rained."}\n'],
+                }
+            },
         },
     }
 }
 _RESULT_LINES = {
-    _LINES: {"schema": {"type": "string", "description": "one `AddedLine` or `FailedLine` per line, as JSON"}}
+    _LINES: {
+        "schema": {
+            "type": "string",
+            "description": "per line what became of it, or why it was not added, as JSON",
+            "examples": [
+                AddedLine(
+                    line=1, kind="added", article_id="a1", version=1, collection="default", sentences=1
+                ).model_dump_json()
+                + "\n"
+                + FailedLine(line=2, error="the record's text is blank").model_dump_json()
+                + "\n"
+            ],
+        }
+    }
 }
-_ERRORS = responses(400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 503)
+_ERRORS = responses(400, 401, 403, 408, 409, 413, 414, 415, 422, 429, 500, 503)
 
 
 @router.post(
     "",
     status_code=201,
     response_model=Added,
+    response_description="It was added.",
     responses={
         200: {"description": "It was there already, or replaced another version.", "model": Added}
         | {"content": _RESULT_LINES},
@@ -162,6 +201,7 @@ async def add_article(
 @router.put(
     "/{article_id:path}",
     response_model=Added,
+    response_description="It replaced another version, or was there already.",
     responses={201: {"description": "There was none of that id.", "model": Added}, **_ERRORS},
     openapi_extra=_BODIES,
     summary="Replace an article",
@@ -184,7 +224,8 @@ async def replace_article(
     "/{article_id:path}",
     status_code=204,
     response_class=Response,
-    responses=responses(401, 403, 404, 408, 410, 413, 422, 429, 500, 503),
+    response_description="It was deleted.",
+    responses=responses(401, 403, 404, 408, 410, 413, 414, 422, 429, 500, 503),
     summary="Delete an article",
 )
 async def delete_article(

@@ -9,7 +9,7 @@ from index.quotes import LONGEST_QUOTE
 from service.checking import CheckedCitation, Verification
 from service.deps import BaseUrlDep, CallerDep, CheckerDep
 from service.problems import responses
-from service.said import CollectionName
+from service.said import MOST_FILTERS, WORD_PATTERN, CollectionName
 
 router = APIRouter(tags=["citations"])
 
@@ -19,19 +19,34 @@ class VerifyRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    quote: str = Field(min_length=1, max_length=LONGEST_QUOTE, description="the words, as they were found somewhere")
+    quote: str = Field(
+        min_length=1,
+        max_length=LONGEST_QUOTE,
+        description="the words, as they were found somewhere",
+        json_schema_extra={"pattern": WORD_PATTERN},
+    )
     article_id: str | None = Field(None, min_length=1, max_length=200, description="look in this article only")
     url: str | None = Field(None, min_length=1, max_length=2000, description="look in the articles of this URL only")
-    collection: list[CollectionName] | CollectionName | None = None
+    collection: Annotated[list[CollectionName], Field(max_length=MOST_FILTERS)] | CollectionName | None = Field(
+        None, description="look in this collection, or in these, only"
+    )
 
 
 @router.get(
     "/citations/{citation_id:path}",
-    responses=responses(401, 403, 404, 410, 422, 429, 500, 503),
+    responses=responses(401, 403, 404, 410, 414, 422, 429, 500, 503),
     summary="Check a citation",
 )
 def get_citation(
-    citation_id: Annotated[str, Path(min_length=1, max_length=300)],
+    citation_id: Annotated[
+        str,
+        Path(
+            min_length=1,
+            max_length=300,
+            description="the `id` of a citation: ARTICLE.VERSION.START-END",
+            examples=["article-1.1.0-19"],
+        ),
+    ],
     checker: CheckerDep,
     caller: CallerDep,
     base_url: BaseUrlDep,
@@ -44,7 +59,7 @@ def get_citation(
 
 
 @router.post(
-    "/verify", responses=responses(400, 401, 403, 404, 408, 410, 413, 422, 429, 500, 503), summary="Verify a quote"
+    "/verify", responses=responses(400, 401, 403, 404, 408, 410, 413, 414, 422, 429, 500, 503), summary="Verify a quote"
 )
 def verify(body: VerifyRequest, checker: CheckerDep, caller: CallerDep, base_url: BaseUrlDep) -> Verification:
     """Say where a pasted quote stands: verbatim, altered (with the difference word by word), or nowhere."""

@@ -4,7 +4,7 @@ These have threads of their own: however many questions wait for one, a server t
 """
 
 from collections.abc import Callable
-from typing import TypeVar, TypeVarTuple
+from typing import Literal, TypeVar, TypeVarTuple
 
 import anyio
 from fastapi import APIRouter, Request
@@ -23,13 +23,13 @@ Given = TypeVarTuple("Given")
 class Health(BaseModel):
     """The process is alive."""
 
-    status: str
+    status: Literal["ok"]
 
 
 class Readiness(BaseModel):
     """The corpus can answer."""
 
-    status: str
+    status: Literal["ready"]
     generation: int
     articles: int
     sentences: int
@@ -37,7 +37,7 @@ class Readiness(BaseModel):
     encoder: str
 
 
-@router.get("/healthz", summary="Alive?")
+@router.get("/healthz", responses=responses(500), summary="Alive?")
 async def healthz() -> Health:
     """Return 200 while the process is alive."""
     return Health(status="ok")

@@ -33,13 +33,21 @@ All addresses: {base}/docs
 """
 
 
-@router.get("/", response_class=PlainTextResponse, summary="Help")
+@router.get("/", response_class=PlainTextResponse, responses=responses(414, 500, 503), summary="Help")
 def get_help(base_url: BaseUrlDep) -> PlainTextResponse:
     """Return a short help for people with curl."""
     return PlainTextResponse(_HELP.format(base=base_url))
 
 
-@router.get("/ask.sh", response_class=Response, responses=responses(400), summary="A shell script that asks")
+@router.get(
+    "/ask.sh",
+    response_class=Response,
+    responses={
+        200: {"description": "The script.", "content": {"text/x-shellscript": {"schema": {"type": "string"}}}},
+        **responses(400, 414, 500, 503),
+    },
+    summary="A shell script that asks",
+)
 def get_script(base_url: BaseUrlDep) -> Response:
     """Return a shell script that needs only curl and asks this server."""
     script = files("service").joinpath("ask.sh").read_text(encoding="utf-8")

@@ -264,7 +264,7 @@ def test_what_is_built_anew_leaves_nothing_of_what_was_there(tmp_path: Path) -> 
         index.change(add=[(generation, f"zanzibar{generation} iran")], remove=[], state=State("a store", generation))
     before = index.reader()
     index.change(add=[(5, "iran")], remove=None, state=State("a store", 6))
-    assert index.erase_leftovers()
+    index.erase_leftovers()
     assert not [path for path in tmp_path.iterdir() if b"zanzibar" in path.read_bytes()]
     # Who was reading goes on.
     assert found(before, "zanzibar3") == [3]
@@ -272,10 +272,15 @@ def test_what_is_built_anew_leaves_nothing_of_what_was_there(tmp_path: Path) -> 
     assert LexicalIndex.open(tmp_path).reader().keys() == [5]
 
 
-def test_files_that_tantivy_does_not_know_of_are_leftovers(tmp_path: Path) -> None:
-    filled(tmp_path, {1: "iran"})
-    (tmp_path / "0123456789abcdef0123456789abcdef.term").write_bytes(b"zanzibar")
-    assert not LexicalIndex.open(tmp_path).erase_leftovers()
+def test_files_that_another_process_wrote_and_tantivy_forgot_are_erased(tmp_path: Path) -> None:
+    index, other = LexicalIndex.open(tmp_path), LexicalIndex.open(tmp_path)
+    other.change(add=[(1, "zanzibar")], remove=[], state=STATE)
+    index.change(add=[(2, "iran")], remove=None, state=State("a store", 2))
+    index.erase_leftovers()
+    segments = {path.stem for path in tmp_path.glob("*.term")}
+    assert len(segments) == 1
+    assert {path.stem for path in tmp_path.glob("*.idx")} == segments
+    assert LexicalIndex.open(tmp_path).reader().keys() == other.reader().keys() == [2]
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_with_a_name(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from index.encoding import Encoder
-from index.errors import ArticleNotFoundError, InputError
+from index.errors import ArticleDeletedError, ArticleNotFoundError, CorpusDamagedError, CorpusError, InputError
 from index.testing import HashingEncoder
 from service import cli
 
@@ -117,3 +117,84 @@ def test_an_error_of_ours_is_one_line_and_exit_code_1(
         cli.main()
     assert exit_.value.code == 1
     assert capsys.readouterr().err == "quoteline: there is no article 'nobody'; `quoteline articles` lists them\n"
+
+
+# Collections, versions, deletions
+
+
+def test_articles_go_into_the_collection_that_is_named_and_stay_there(run: Run, news: Path) -> None:
+    assert run("add", "--collection", "news", news).exit_code == 0
+    (news / "rocket.txt").write_text("The rocket fell at dusk.", encoding="utf-8")
+    run("add", news)
+    columns = [line.split("\t") for line in run("articles", "--collection", "news").output.splitlines()]
+    assert [(column[0], column[4], column[5]) for column in columns] == [("dog", "1", "news"), ("rocket", "2", "news")]
+    assert run("articles", "--collection", "default").output == ""
+    assert "The rocket fell" in run("ask", "--collection", "news", "When did the rocket fall?").output
+    assert run("ask", "--collection", "default", "When did the rocket fall?").exit_code == 3
+
+
+def test_a_collection_of_another_kind_of_name_is_refused(run: Run, news: Path) -> None:
+    refused = run("add", "--collection", "My News", news)
+    assert isinstance(refused.exception, InputError)
+    assert "a-z" in str(refused.exception)
+
+
+def test_nothing_is_left_of_a_removed_article(run: Run, news: Path, tmp_path: Path) -> None:
+    run("add", news)
+    assert run("remove", "rocket").output == "removed 1 article\n"
+    files = [path for path in (tmp_path / "data" / "corpus").rglob("*") if path.is_file()]
+    assert [path for path in files if b"Nobody was hurt" in path.read_bytes()] == []
+    assert run("compact").output == "nothing is left of removed articles\n"
+    assert isinstance(run("remove", "rocket").exception, ArticleDeletedError)
+
+
+# Copies
+
+
+def test_a_backup_is_brought_back_without_what_was_removed_since(run: Run, news: Path, tmp_path: Path) -> None:
+    run("add", news)
+    assert run("backup", tmp_path / "copy").output.startswith("2 articles, generation 1")
+    run("remove", "dog")
+    (news / "rocket.txt").write_text("The rocket fell at dusk.", encoding="utf-8")
+    run("add", news / "rocket.txt")
+    restored = run("restore", tmp_path / "copy")
+    assert "restored 1 article, 1 version" in restored.output
+    assert "left out 1 article" in restored.output
+    assert "The rocket rose at dawn." in run("ask", "When did the rocket rise?").output
+    assert "restored 2 articles" in run("restore", "--with-deleted", tmp_path / "copy").output
+    assert run("check").exit_code == 0
+
+
+def test_a_backup_goes_into_a_new_folder_only_and_is_brought_back_from_one_only(
+    run: Run, news: Path, tmp_path: Path
+) -> None:
+    run("add", news)
+    for command, folder, said in (("backup", news, "not empty"), ("restore", news, "no backup")):
+        refused = run(command, folder)
+        assert isinstance(refused.exception, CorpusError)
+        assert said in str(refused.exception)
+    assert run("check").exit_code == 0
+
+
+def test_a_damaged_database_is_set_aside_for_a_backup(run: Run, news: Path, tmp_path: Path) -> None:
+    run("add", news)
+    run("backup", tmp_path / "copy")
+    database = tmp_path / "data" / "corpus" / "quoteline.db"
+    database.write_bytes(b"\xaa" * 8192)
+    assert isinstance(run("check").exception, CorpusDamagedError)
+    restored = run("restore", tmp_path / "copy")
+    assert "restored 2 articles" in restored.output
+    assert "is kept as" in restored.output
+    assert [path.read_bytes() for path in database.parent.glob("*damaged*/quoteline.db")] == [b"\xaa" * 8192]
+    assert run("check").exit_code == 0
+
+
+def test_check_tells_what_was_repaired(run: Run, news: Path, tmp_path: Path) -> None:
+    run("add", news)
+    for file in (tmp_path / "data" / "corpus" / "vectors").iterdir():
+        file.write_bytes(b"\xaa")
+    first, second = run("check"), run("check")
+    assert first.exit_code == 1
+    assert "the vector index" in first.output
+    assert "is being built again" in first.output
+    assert second.exit_code == 0
