@@ -261,13 +261,13 @@ class Connection:
         response = self._connection.getresponse()
         if response.status != http.client.OK:
             raise ServerError(f"status {response.status}: {response.read()[:500].decode(errors='replace')}")
-        for line in response:
-            if not line.endswith(b"\n"):
-                raise http.client.IncompleteRead(line)
-            yield line
-        # A response that was cut off ends like any other when it is read by lines.
-        if not response.isclosed():
-            raise http.client.IncompleteRead(b"")
+        rest = b""
+        # Not by its own lines: read like that, a response that was cut off ends like any other.
+        while piece := response.read1(65536):
+            *whole, rest = (rest + piece).split(b"\n")
+            yield from whole
+        if rest:
+            raise http.client.IncompleteRead(rest)
 
     def call(self, method: str, path: str, body: bytes | None = None, kind: str = JSON) -> Reply:
         """Send a request and return its response."""

@@ -87,7 +87,7 @@ class Article:
             raise ValueError(f"not a collection: {self.collection[:200]!r}")
 
     def digest(self) -> str:
-        """Return the sha256, in hex, of the text and of all that is said about it; id, path and collection do not count."""
+        """Return the sha256, in hex, of the text and of all that is said about it; not of id, path and collection."""
         facts = [self.title, self.date and self.date.isoformat(), self.source, self.url, self.author, self.language]
         content = json.dumps([self.text, self.body.start, self.body.end, self.media_type, self.pages, facts])
         return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()

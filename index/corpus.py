@@ -1,5 +1,6 @@
 """Corpus: articles added, replaced, removed; store, lexical index and vectors kept at one generation."""
 
+import datetime as dt
 import hashlib
 import itertools
 import logging
@@ -398,8 +399,8 @@ class Corpus:
     def _lost_changes(self, generation: int) -> CorpusDamagedError:
         return CorpusDamagedError(
             f"the database in {self.folder} holds generation {self.store.generation}, its indexes hold {generation}: "
-            "it lost changes, or an older copy was put in its place; bring back a backup with `quoteline restore`, or "
-            "take it as it is with `quoteline rebuild`"
+            "it lost changes, or was removed, or an older copy was put in its place; bring back a backup with "
+            "`quoteline restore`, or take it as it is with `quoteline rebuild`"
         )
 
     def _texts_since(self, generation: int) -> Iterator[tuple[int, str]]:
@@ -432,7 +433,9 @@ class Corpus:
             LexicalIndex.erase(self._lexical_folder)
             return LexicalIndex.open(self._lexical_folder)
         held = opened.state()
-        if held is not None and held.identity == self.store.identity and held.generation > self.store.generation:
+        # Another store's index is no wonder, unless this one was made just now: then the database itself is gone.
+        own = held is not None and (held.identity == self.store.identity or self.store.generation == 0)
+        if held is not None and own and held.generation > self.store.generation:
             raise self._lost_changes(held.generation)
         return opened
 
@@ -478,6 +481,20 @@ class Corpus:
             ) from error
         with held:
             yield
+
+
+def set_aside(folder: Path) -> Path:
+    """Move all files of a corpus that cannot be opened into a folder inside it, and return that.
+
+    A process that has the corpus open goes on with what was moved; it has to be started again.
+    """
+    kept = folder / f"damaged-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S%f}"
+    with FileLock(folder / "writer.lock", timeout=PATIENCE):
+        kept.mkdir()
+        for path in folder.iterdir():
+            if path.name != "writer.lock" and not path.name.startswith("damaged-"):
+                path.rename(kept / path.name)
+    return kept
 
 
 def _batches(articles: Iterable[Article]) -> Iterator[list[Article]]:

@@ -127,11 +127,10 @@ _Language = Annotated[
 
 
 class SaidFields(BaseModel):
-    """What the sender says of an article; it goes before what the article says of itself."""
+    """What the sender says of an article, but for its id; it goes before what the article says of itself."""
 
     model_config = ConfigDict(extra="forbid")
 
-    id: ArticleId | None = Field(None, description="the id; without one it is derived from the file's name or content")
     title: _Line | None = Field(None, description="the title")
     date: _Date | None = Field(None, description="the day it was published, such as 2022-10-28")
     source: _Line | None = Field(None, description="who published it, such as Reuters")
@@ -142,4 +141,10 @@ class SaidFields(BaseModel):
 
     def to_said(self) -> Said:
         """Return the same as the library knows it."""
-        return Said(**{name: getattr(self, name) for name in Said.__dataclass_fields__})
+        return Said(**{name: getattr(self, name, None) for name in Said.__dataclass_fields__})
+
+
+class SaidOfNew(SaidFields):
+    """What the sender says of an article whose address does not name it."""
+
+    id: ArticleId | None = Field(None, description="the id; without one it is derived from the file's name or content")

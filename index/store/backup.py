@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from index.errors import CorpusDamagedError, CorpusError, CorpusVersionError
-from index.store import schema
+from index.store import damage, schema
 from index.store.change import Change
 from index.store.rows import READ, SEALED, seal
 
@@ -46,7 +46,10 @@ class Restored:
 
 
 def write(connection: sqlite3.Connection, folder: Path) -> Backup:
-    """Write a copy of the database to `folder`, which must not exist or be empty. Raises CorpusError."""
+    """Write a copy of the database to `folder`, which must not exist or be empty; a damaged one is no backup.
+
+    Raises CorpusError, CorpusDamagedError.
+    """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CorpusError(f"{folder} is not empty; a backup goes into a new folder, which is made for it")
     # Made beside it and renamed: a backup that is there is whole.
@@ -166,7 +169,10 @@ def _copy_rows(connection: sqlite3.Connection, change: Change, deleted: set[str]
 
 def _describe(database: Path) -> Backup:
     connection = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+    connection.row_factory = sqlite3.Row
     try:
+        if findings := damage.find(connection, database):
+            raise CorpusDamagedError(f"what was to be copied is damaged, nothing was kept: {findings[0]}")
         known = schema.facts(connection)
         (articles,) = connection.execute("SELECT count(*) FROM versions WHERE current").fetchone()
     finally:

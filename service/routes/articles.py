@@ -30,18 +30,22 @@ class _Below(APIRoute):
     """
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        match, child_scope = super().matches(scope)
-        raw: bytes = scope.get("raw_path") or b""
-        last = unquote_to_bytes(raw.rpartition(b"/")[2])
-        if raw and last != self.path.rpartition("/")[2].encode():
-            return Match.NONE, {}
-        return match, child_scope
+        return super().matches(scope) if name_below(scope) else (Match.NONE, {})
+
+
+def name_below(scope: Scope) -> str | None:
+    """Return what of an article an address is for, such as `text`; None where it is the article's own."""
+    path: bytes = scope.get("raw_path") or scope["path"].encode()
+    last = unquote_to_bytes(path.rpartition(b"/")[2]).decode(errors="replace")
+    return last if path.count(b"/") > 2 and last in _BELOW else None
 
 
 router = APIRouter(tags=["articles"])
 _below = APIRouter(route_class=_Below)
 
 _PAGE = 100
+# What lies below an article's own address.
+_BELOW = frozenset({"text", "versions"})
 
 ArticlePath = Annotated[
     str,

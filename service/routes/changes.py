@@ -10,10 +10,12 @@ import anyio
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from index.corpus import Outcome
@@ -32,10 +34,22 @@ from service.deps import AdderDep, CallerDep, CorpusDep, TurnsDep
 from service.gate import JSON_LINES
 from service.metrics import count_change
 from service.problems import responses
-from service.said import URL_PATTERN, WORD_PATTERN, ArticleId, SaidFields, in_document
+from service.routes.articles import name_below
+from service.said import URL_PATTERN, WORD_PATTERN, ArticleId, SaidFields, SaidOfNew, in_document
 from service.turns import Turns
 
-router = APIRouter(prefix="/articles", tags=["articles"])
+
+class _Itself(APIRoute):
+    """An article's own address, which `/articles/news/text` is not: that lies below `news`, as when it is read.
+
+    The article `news/text` is at `/articles/news%2Ftext`.
+    """
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        return (Match.NONE, {}) if name_below(scope) else super().matches(scope)
+
+
+router = APIRouter(prefix="/articles", tags=["articles"], route_class=_Itself)
 
 T = TypeVar("T")
 
@@ -89,7 +103,7 @@ _EITHER: list[JsonValue] = [
 ]
 
 
-class SentArticle(SaidFields):
+class SentArticle(SaidOfNew):
     """An article as JSON: its text, the address to fetch it from, or that of a feed that lists several."""
 
     model_config = ConfigDict(
@@ -99,7 +113,7 @@ class SentArticle(SaidFields):
 
     text: Text | None = Field(None, description="the text; without it what is at `url` is fetched")
     feed: Annotated[str, Field(max_length=2000), in_document(maxLength=2000, pattern=URL_PATTERN)] | None = Field(
-        None, description="the address of a feed to fetch; only where the server fetches, and not for PUT"
+        None, description="the address of a feed to fetch; only where the server fetches"
     )
 
     @model_validator(mode="after")
@@ -113,39 +127,42 @@ class SentArticle(SaidFields):
 
 _FILE = {"schema": {"type": "string", "format": "binary", "description": "the file; its kind is told by its name"}}
 _TEXT = {"schema": {"type": "string", "minLength": 1, "pattern": WORD_PATTERN}}
-_BODIES: dict[str, Any] = {
-    "requestBody": {
+
+
+def _bodies(article: dict[str, Any], said: type[SaidFields]) -> dict[str, Any]:
+    """Return the request body of a route as OpenAPI says it: an article as JSON, as a file, or in a form."""
+    form = {"file": _FILE["schema"], **said.model_json_schema()["properties"]}
+    return {
         "required": True,
         "content": {
-            "application/json": {"schema": SentArticle.model_json_schema()},
+            "application/json": {"schema": article},
             "text/plain": _TEXT,
             "text/markdown": _TEXT,
             "text/html": _TEXT,
             "application/pdf": _FILE,
             "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "additionalProperties": False,
-                    "properties": {"file": _FILE["schema"], **SaidFields.model_json_schema()["properties"]},
-                }
+                "schema": {"type": "object", "required": ["file"], "additionalProperties": False, "properties": form}
             },
         },
     }
-}
-_MANY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            **_BODIES["requestBody"]["content"],
-            _LINES: {
-                "schema": {
-                    "type": "string",
-                    "description": "one article per line, as JSON",
-                    "examples": ['{"id": "a1", "text": "It was Friday."}\n{"id": "a2", "text": "It rained."}\n'],
-                }
-            },
-        },
+
+
+def _without(schema: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Return the schema of an object without some of its fields; one that has to have them is left out."""
+    either = [one for one in schema["anyOf"] if not set(one["required"]) & set(names)]
+    fields = {name: field for name, field in schema["properties"].items() if name not in names}
+    return {**schema, "anyOf": either, "properties": fields}
+
+
+_SENT = SentArticle.model_json_schema()
+# Where the address names the article, it is one article. A body may name it, too, if it says the same.
+_ONE = _bodies(_without(_SENT, "id", "feed"), SaidFields)
+_MANY = _bodies(_SENT, SaidOfNew)
+_MANY["content"][_LINES] = {
+    "schema": {
+        "type": "string",
+        "description": "one article per line, as JSON",
+        "examples": ['{"id": "a1", "text": "It was Friday."}\n{"id": "a2", "text": "It rained."}\n'],
     }
 }
 _RESULT_LINES = {
@@ -177,11 +194,11 @@ _ERRORS = responses(400, 401, 403, 408, 409, 413, 414, 415, 422, 429, 500, 503)
         | {"content": _RESULT_LINES},
         **_ERRORS,
     },
-    openapi_extra=_MANY,
+    openapi_extra={"requestBody": _MANY},
     summary="Add an article, or many",
 )
 async def add_article(
-    request: Request, adder: AdderDep, turns: TurnsDep, caller: CallerDep, said: Annotated[SaidFields, Query()]
+    request: Request, adder: AdderDep, turns: TurnsDep, caller: CallerDep, said: Annotated[SaidOfNew, Query()]
 ) -> Response:
     """Add one article: as JSON, as the body of a text, Markdown, HTML or PDF file, or as a file in a form.
 
@@ -203,7 +220,7 @@ async def add_article(
     response_model=Added,
     response_description="It replaced another version, or was there already.",
     responses={201: {"description": "There was none of that id.", "model": Added}, **_ERRORS},
-    openapi_extra=_BODIES,
+    openapi_extra={"requestBody": _ONE},
     summary="Replace an article",
 )
 async def replace_article(
@@ -215,8 +232,6 @@ async def replace_article(
     said: Annotated[SaidFields, Query()],
 ) -> Response:
     """Put an article in the place of the one of that id, or add it. The older version stays readable."""
-    if said.id not in (None, article_id):
-        raise InputError(f"the address says {article_id!r}, the query {said.id!r}; leave out the latter")
     return await _add_sent(request, turns, adder, caller.collections, said.to_said(), article_id)
 
 
@@ -290,7 +305,7 @@ async def _from_form(request: Request, said: Said) -> tuple[bytes, str, str | No
             content, name, kind = await file.read(), (file.filename or "the file")[:300], file.content_type
     except HTTPException as error:
         raise InputError("the form cannot be read; send one file in the field `file`, such as curl -F") from error
-    return content, name, kind, _merged(_valid(SaidFields, fields, "form").to_said(), said)
+    return content, name, kind, _merged(_valid(SaidOfNew, fields, "form").to_said(), said)
 
 
 async def _add_lines(

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import shutil
+import sqlite3
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
@@ -397,3 +398,14 @@ def test_a_backup_of_a_newer_format_is_refused(filled: Corpus, tmp_path: Path) -
     with pytest.raises(CorpusVersionError, match="format 3, this Quoteline reads formats up to 2"):
         filled.restore(backup_of_format(tmp_path, 3))
     assert texts(filled) == before
+
+
+def test_a_damaged_corpus_makes_no_backup(corpus: Corpus, tmp_path: Path) -> None:
+    add(corpus, article("a", "The rocket rose at dawn."))
+    corpus.save()
+    with closing(sqlite3.connect(corpus.folder / "quoteline.db")) as connection:
+        connection.execute("UPDATE versions SET text = replace(text, 'dawn', 'dusk')")
+        connection.commit()
+    with pytest.raises(CorpusDamagedError, match="version 1 of article 'a'"):
+        corpus.back_up(tmp_path / "copy")
+    assert [path for path in tmp_path.iterdir() if "copy" in path.name] == []

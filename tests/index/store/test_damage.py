@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from index.articles import Article, Span
-from index.corpus import Corpus
+from index.corpus import Corpus, set_aside
 from index.errors import ArticleNotFoundError, CorpusDamagedError, CorpusError
 from index.retrieval import Retriever
 from index.store import Record
@@ -228,10 +228,27 @@ def test_a_database_that_was_cut_is_found(folder: Path, damage: Callable[[Path],
 
 
 @pytest.mark.parametrize("damage", [missing, empty])
-def test_a_corpus_that_lost_its_database_is_an_empty_one(folder: Path, damage: Callable[[Path], None]) -> None:
+def test_a_corpus_that_lost_its_database_is_refused_unless_it_is_taken_as_empty(
+    folder: Path, damage: Callable[[Path], None]
+) -> None:
     damage(folder / "quoteline.db")
-    with closing(Corpus(folder, ENCODER)) as corpus:
+    for _ in range(2):
+        with pytest.raises(CorpusDamagedError, match=r"holds generation 0, its indexes hold 6: .* was removed"):
+            Corpus(folder, ENCODER)
+    with closing(Corpus(folder, ENCODER, rebuild=True)) as corpus:
         assert (corpus.store.counts(), corpus.check()) == ((0, 0, 0), [])
+
+
+def test_what_is_set_aside_makes_room_for_a_new_corpus_and_is_kept(folder: Path) -> None:
+    files = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()} - {Path("writer.lock")}
+    first = set_aside(folder)
+    with closing(Corpus(folder, ENCODER)) as corpus:
+        add(corpus, article("new", "The rocket rose."))
+    second = set_aside(folder)
+    assert {path.relative_to(first) for path in first.rglob("*") if path.is_file()} == files
+    assert first.exists()
+    assert (second / "quoteline.db").exists()
+    assert not (folder / "quoteline.db").exists()
 
 
 def test_an_older_copy_of_the_database_is_refused_unless_it_is_taken_as_it_is(kept: Path, folder: Path) -> None:
