@@ -2,6 +2,7 @@
 # make test    install, run the whole test suite
 # make check   format, lint, types, tests: the one gate
 # make bench   quality and speed; DATA=folder for a data set of your own in BEIR's layout
+# make audit   known vulnerabilities of what is pinned, where PyPI's advisories can be reached
 # make golden  write the golden files of the tests anew; read the diff
 # make lock    write the lock files anew
 
@@ -9,7 +10,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 DATA ?= bench/seeds
 
-.PHONY: serve test check format lint types bench golden lock
+.PHONY: serve test check format lint types bench audit golden lock
 
 serve: .venv/installed
 	$(BIN)/quoteline serve seeds
@@ -30,6 +31,9 @@ types: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/quoteline bench $(DATA)
+
+audit: .venv/installed
+	$(BIN)/pip-audit --no-deps --disable-pip -r requirements.lock
 
 golden: .venv/installed
 	QUOTELINE_GOLDEN=write $(BIN)/python -m pytest -q tests/service/test_golden.py

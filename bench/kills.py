@@ -28,7 +28,7 @@ from urllib.parse import quote
 
 from bench.ledger import Delete, Kind, Ledger, Put, Violation
 from bench.servers import ServerError
-from bench.serving import BROKEN, JSON, LINES, TEXT, Cited, Connection, EncoderName, Process, Reply, Serving
+from bench.serving import BROKEN, JSON, LINES, PATIENCE, TEXT, Cited, Connection, EncoderName, Process, Reply, Serving
 from bench.tables import render_markdown
 from index.corpus import Corpus
 from index.encoding import DEFAULT_MODEL, Encoder, load_encoder
@@ -134,14 +134,19 @@ class Trial:
         seed: int,
         workers: int = 1,
         encoder: EncoderName = "hashing",
+        patience: float = PATIENCE,
         tamper: Callable[[Path], None] | None = None,
     ) -> None:
-        """tamper: what else is done to the database after each kill, for those who doubt that this finds anything."""
+        """patience: how long a server may take to get ready, in seconds.
+
+        tamper: what else is done to the database after each kill, for those who doubt that this finds anything.
+        """
         models = Settings.model_validate({}).models_folder
         self.seed = seed
         self.ledger = Ledger()
         self.tally = Tally()
         self._serving = Serving(folder, encoder, workers, models)
+        self._patience = patience
         self._tamper = tamper
         self._random = random.Random(seed)  # noqa: S311 - nothing to guess
         self._writers = [Writer(number, seed, self.ledger, self.tally) for number in range(WRITERS)]
@@ -149,7 +154,14 @@ class Trial:
         self._citations_checked = 0
 
     def run(self, kills: int) -> None:
-        """Kill so many times; what is found is in `tally`."""
+        """Kill so many times, or until the server does not start any more; what is found is in `tally`."""
+        try:
+            self._run(kills)
+        except ServerError as error:
+            self._violate("fault", str(error))
+            self._settle()
+
+    def _run(self, kills: int) -> None:
         process = self._start()
         try:
             while (done := sum(self.tally.kills.values())) < kills:
@@ -178,7 +190,7 @@ class Trial:
     # Killing
 
     def _start(self) -> Process:
-        return self._serving.start().wait_until_ready()
+        return self._serving.start().wait_until_ready(patience=self._patience)
 
     def _kill_under_load(self, process: Process, moment: Moment) -> None:
         stopping, sent = threading.Event(), threading.Event()
@@ -223,9 +235,7 @@ class Trial:
 
     def _compare(self, process: Process) -> None:
         """Compare all texts with the model, and over HTTP what may have changed, with a sample of the rest."""
-        settled = self.ledger.settle(read_texts(self._serving.database), time.monotonic())
-        self.tally.violations += settled.violations
-        self.tally.whole, self.tally.absent = self.tally.whole + settled.whole, self.tally.absent + settled.absent
+        self._settle()
         article_ids, citations = self.ledger.article_ids(), self.ledger.citations()
         new = citations[self._citations_checked :]
         self._citations_checked = len(citations)
@@ -234,6 +244,11 @@ class Trial:
                 self._check_article(connection, article_id)
             for citation in {*new, *self._sample(citations)}:
                 self._check_citation(connection, citation)
+
+    def _settle(self) -> None:
+        settled = self.ledger.settle(read_texts(self._serving.database), time.monotonic())
+        self.tally.violations += settled.violations
+        self.tally.whole, self.tally.absent = self.tally.whole + settled.whole, self.tally.absent + settled.absent
 
     def _compare_all(self, process: Process) -> None:
         with Connection(process.port) as connection:

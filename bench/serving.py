@@ -46,7 +46,7 @@ _ENCODER, _CONTROL = "BENCH_ENCODER", "BENCH_CONTROL"
 _WANTED, _COMPACTING = "compact", "compacting"
 _LOOK = 0.01
 # A server that is not ready after so many seconds never will be.
-_PATIENCE = 120.0
+PATIENCE = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +136,17 @@ class Process:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.kill()
 
-    def wait_until_ready(self) -> Self:
-        """Return once all its processes answer. Raises ServerError where they do not."""
-        deadline = time.monotonic() + _PATIENCE
+    def wait_until_ready(self, *, patience: float = PATIENCE) -> Self:
+        """Return once all its processes answer. Raises ServerError where they do not in time, and kills them."""
+        try:
+            self._wait_until_ready(patience)
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def _wait_until_ready(self, patience: float) -> None:
+        deadline = time.monotonic() + patience
         ready: set[str] = set()
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
@@ -151,7 +159,7 @@ class Process:
             if reply is not None and reply.status == http.client.OK:
                 ready.add(reply.process)
                 if len(ready) == self._workers:
-                    return self
+                    return
             else:
                 time.sleep(0.01)
         raise ServerError(f"the server did not get ready:\n{self.tail()}")

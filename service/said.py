@@ -43,12 +43,14 @@ def _is_collection(value: str) -> str:
 
 
 def _is_url(value: str) -> str:
+    _check_storable(value)
     if value != value.strip() or (url := metadata_from({"url": value}, "").url) is None:
         raise ValueError("a URL begins with http:// or https:// and holds no white space")
     return url
 
 
 def _is_language(value: str) -> str:
+    _check_storable(value)
     if value != value.strip() or (language := metadata_from({"language": value}, "").language) is None:
         raise ValueError("a language is a code such as en or pt-BR")
     return language
@@ -80,14 +82,18 @@ def _iso(value: str) -> dt.date | None:
 
 
 def _is_line(value: str) -> str:
-    try:
-        check_storable(value, "it")
-    except FormatError as error:
-        raise ValueError(str(error)) from None
+    _check_storable(value)
     line = one_line(value)
     if line is None:
         raise ValueError("it is blank; leave it out")
     return line
+
+
+def _check_storable(value: str) -> None:
+    try:
+        check_storable(value, "it")
+    except FormatError as error:
+        raise ValueError(str(error)) from None
 
 
 def in_document(**schema: object) -> WithJsonSchema:

@@ -560,7 +560,7 @@ for number, _ in enumerate(corpus.add(articles)):
 
 
 def test_what_a_killed_process_was_told_is_there_is_there(tmp_path: Path, hashing_encoder: HashingEncoder) -> None:
-    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=CHECKOUT, check=False)  # noqa: S603
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=CHECKOUT, check=False)
     assert done.returncode == 9
     with closing(Corpus(tmp_path, hashing_encoder)) as corpus:
         assert ids(corpus) == [f"a{number}" for number in range(5)]
@@ -765,7 +765,7 @@ corpus.close()
 
 def test_processes_that_add_the_same_id_make_versions_that_are_all_kept(tmp_path: Path) -> None:
     arguments = [[sys.executable, "-c", ADDING, str(tmp_path), name] for name in ("one", "two", "three")]
-    running = [subprocess.Popen(one, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) for one in arguments]  # noqa: S603
+    running = [subprocess.Popen(one, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) for one in arguments]
     said = [line.split(maxsplit=1) for process in running for line in process.communicate(timeout=60)[0].splitlines()]
     assert [process.returncode for process in running] == [0, 0, 0]
     with closing(Corpus(tmp_path, HashingEncoder(dim=32))) as corpus:

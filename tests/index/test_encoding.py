@@ -414,7 +414,7 @@ SLOW = {"torch", "transformers", "sentence_transformers"}
 
 def modules_after(code: str, *arguments: str) -> set[str]:
     # The environment of a person: no telemetry switch, no path but the checkout's.
-    done = subprocess.run(  # noqa: S603 - this very interpreter
+    done = subprocess.run(
         [sys.executable, "-c", code, *arguments], cwd=CHECKOUT, capture_output=True, text=True, check=True
     )
     return set(done.stdout.split())

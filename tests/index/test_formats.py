@@ -884,5 +884,5 @@ def test_importing_formats_imports_no_slow_library() -> None:
     slow = ("trafilatura", "lxml", "pypdfium2", "charset_normalizer")
     script = f"import sys, index.formats; print([m for m in {slow} if m in sys.modules])"
     command = [sys.executable, "-c", script]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=SEEDS.parent)  # noqa: S603 - ours
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=SEEDS.parent)
     assert done.stdout.strip() == "[]"

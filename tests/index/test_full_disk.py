@@ -63,11 +63,11 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 4 MB."""
     place = tmp_path / "disk"
     place.mkdir()
-    mounted = MOUNT and subprocess.run([MOUNT, "-t", "tmpfs", "-o", "size=4m", "none", place], check=False)  # noqa: S603
+    mounted = MOUNT and subprocess.run([MOUNT, "-t", "tmpfs", "-o", "size=4m", "none", place], check=False)
     if not mounted or mounted.returncode:
         pytest.skip("no disk can be mounted here")
     yield place
-    subprocess.run([str(UNMOUNT), "-l", place], check=True)  # noqa: S603
+    subprocess.run([str(UNMOUNT), "-l", place], check=True)
 
 
 def fill(disk: Path) -> Path:
@@ -82,7 +82,7 @@ def fill(disk: Path) -> Path:
 
 
 def make_read_only(disk: Path, *, again: bool = False) -> None:
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [str(MOUNT), "-o", f"remount,{'rw' if again else 'ro'}", disk], check=False, capture_output=True
     )
     if done.returncode:

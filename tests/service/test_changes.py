@@ -76,6 +76,40 @@ def test_a_file_can_be_the_body(served: TestClient, content: bytes, media_type: 
     assert article["sentences"] == 1
 
 
+@pytest.mark.parametrize("below", ["text", "versions"])
+def test_an_id_that_ends_like_an_address_below_an_article_is_one_with_its_slash_encoded(
+    served: TestClient, below: str
+) -> None:
+    for article_id, text in (("news", "It rained."), (f"news%2F{below}", "It snowed.")):
+        assert served.put(f"/articles/{article_id}", json={"text": text}).status_code == 201
+    assert served.get(f"/articles/news%2F{below}").json()["text"] == "It snowed."
+    assert served.get(f"/articles/news%2F{below}/text").text == "It snowed."
+    assert served.get(f"/articles/news%2F{below}/versions").json()["versions"][0]["id"] == f"news/{below}"
+    assert served.get("/articles/news/text").text == "It rained."
+    assert served.delete(f"/articles/news%2F{below}").status_code == 204
+    assert served.get("/articles/news/text").text == "It rained."
+
+
+def test_what_lies_below_an_article_is_neither_replaced_nor_deleted(served: TestClient) -> None:
+    served.put("/articles/news", json={"text": "It rained."})
+    for answer in (
+        served.put("/articles/news/text", json={"text": "It snowed."}),
+        served.delete("/articles/news/text"),
+    ):
+        assert (answer.status_code, answer.headers["Allow"]) == (405, "GET")
+    assert served.get("/articles/news").json()["version"] == 1
+
+
+def test_a_url_is_kept_without_the_white_space_around_it_or_not_at_all(served: TestClient) -> None:
+    refused = served.post("/articles", json={"text": "It rained.", "url": " https://example.org/ "})
+    assert (refused.status_code, refused.json()["errors"][0]["where"]) == (422, "body.url")
+
+
+def test_a_language_is_the_same_however_it_is_written(served: TestClient) -> None:
+    served.put("/articles/a", json={"text": "Choveu.", "language": "pt_BR"})
+    assert served.get("/articles/a").json()["language"] == "pt-br"
+
+
 def test_a_file_can_be_sent_as_a_form_with_what_is_known_of_it(served: TestClient) -> None:
     added = served.post(
         "/articles",
@@ -141,10 +175,11 @@ def test_what_cannot_be_added_is_told_why(
 def test_an_address_and_a_body_that_disagree_are_refused(served: TestClient) -> None:
     for problem in (
         served.put("/articles/a", json={"id": "b", "text": "x y z."}),
-        served.put("/articles/a", params={"id": "b"}, json={"text": "x y z."}),
         served.put("/articles/a", files={"file": ("a.txt", b"x y z.")}, data={"id": "b"}),
     ):
         assert (problem.status_code, "leave out" in problem.json()["detail"]) == (422, True)
+    named_twice = served.put("/articles/a", params={"id": "b"}, json={"text": "x y z."})
+    assert (named_twice.status_code, named_twice.json()["errors"][0]["where"]) == (422, "query.id")
 
 
 # Deleting

@@ -174,7 +174,7 @@ def test_a_file_edited_in_place_is_read_again(keys: KeyStore, path: Path) -> Non
 
 def test_keys_made_by_two_processes_at_once_are_all_kept(keys: KeyStore, path: Path) -> None:
     makers = [
-        subprocess.Popen(  # noqa: S603 - this very interpreter, and our own script
+        subprocess.Popen(
             [sys.executable, "-c", MAKER, str(path), name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         for name in ("left", "right")

@@ -127,7 +127,7 @@ def test_several_processes_are_summed_and_those_that_ended_are_at_work_on_nothin
     environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
 
     def start() -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(  # noqa: S603 - ourselves
+        return subprocess.Popen(
             [sys.executable, "-c", _PROCESS],
             env=environment,
             cwd=CHECKOUT,

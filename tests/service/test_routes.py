@@ -141,6 +141,44 @@ def test_every_error_is_a_problem_document(served: TestClient, method: str, path
     assert problem.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/ask", "GET, POST"),
+        ("/articles", "GET, POST"),
+        ("/articles/emoji", "GET, PUT, DELETE"),
+        ("/articles/emoji/text", "GET"),
+        ("/verify", "POST"),
+    ],
+)
+def test_a_refused_method_is_told_all_that_the_address_takes(served: TestClient, path: str, methods: str) -> None:
+    for method in ("PATCH", "OPTIONS"):
+        refused = served.request(method, path)
+        assert (refused.status_code, refused.headers["Allow"]) == (405, methods)
+
+
+def test_a_filter_bounds_each_source_and_how_many_there_are(served: TestClient) -> None:
+    def ask(source: object) -> int:
+        return served.post("/ask", json={"question": "Who?", "filters": {"source": source}}).status_code
+
+    assert [ask("s" * 1000), ask(["s" * 1000] * 2), ask(["s"] * 1000)] == [200, 200, 200]
+    assert [ask("s" * 1001), ask(["s" * 1001]), ask(["s"] * 1001)] == [422, 422, 422]
+    assert served.get("/ask", params={"q": "Who?", "source": "s" * 1001}).status_code == 422
+
+
+def test_a_day_in_a_filter_is_a_day_and_no_time_of_unix(served: TestClient) -> None:
+    for path in ("/articles", "/ask"):
+        for day, status in (("2022-10-28", 200), ("0001-01-01", 200), ("0", 422), ("86400", 422), ("20221028", 422)):
+            assert served.get(path, params={"q": "Who?", "date_from": day}).status_code == status
+    posted = served.post("/ask", json={"question": "Who?", "filters": {"date_from": 0}})
+    assert (posted.status_code, posted.json()["errors"][0]["where"]) == (422, "body.filters.date_from")
+
+
+def test_a_quote_is_looked_for_in_so_many_collections_at_most(served: TestClient) -> None:
+    body = {"quote": "The rocket rose", "collection": ["default"] * 1001}
+    assert served.post("/verify", json=body).status_code == 422
+
+
 def test_a_body_that_is_no_json_is_a_problem_too(served: TestClient) -> None:
     problem = served.post("/ask", content=b"{", headers={"Content-Type": "application/json"})
     assert (problem.status_code, problem.headers["content-type"]) == (422, "application/problem+json")

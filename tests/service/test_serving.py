@@ -42,7 +42,7 @@ def _started(data: Path, *arguments: str) -> "Iterator[tuple[str, subprocess.Pop
     # A file, because a pipe that nobody reads from would stop the server once it is full.
     with (
         (data / "stderr").open("wb") as log,
-        subprocess.Popen(command, env=environment, stderr=log) as process,  # noqa: S603 - our own command
+        subprocess.Popen(command, env=environment, stderr=log) as process,
     ):
         address = f"http://127.0.0.1:{port}"
         try:
@@ -66,7 +66,7 @@ def _wait(address: str, process: "subprocess.Popen[bytes]", path: str = "/readyz
 
 
 def _get(address: str) -> str:
-    with urllib.request.urlopen(address, timeout=30) as response:  # noqa: S310 - our own server
+    with urllib.request.urlopen(address, timeout=30) as response:
         content: bytes = response.read()
     return content.decode()
 
@@ -101,7 +101,7 @@ def test_the_script_from_the_server_asks_it(
 ) -> None:
     script = tmp_path / "ask.sh"
     script.write_text(_get(f"{server[0]}/ask.sh"), encoding="utf-8")
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         ["/bin/sh", str(script), *question.split()], capture_output=True, text=True, check=False, timeout=30
     )
     assert done.returncode == code
@@ -115,7 +115,7 @@ def test_an_article_added_by_another_process_is_answered_from(server: tuple[str,
     environment = dict(pair.split("=", 1) for pair in process.read_text(encoding="utf-8").split("\0") if "=" in pair)
     (tmp_path / "cheese.txt").write_text("Gouda is a cheese that is made in Holland.", encoding="utf-8")
     command = [str(Path(sys.executable).with_name("quoteline")), "add", str(tmp_path / "cheese.txt")]
-    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)  # noqa: S603
+    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         answer = json.loads(_get(f"{server[0]}/ask?q=Which+cheese+is+made+in+Holland?"))
