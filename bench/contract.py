@@ -51,8 +51,8 @@ _HOST = "127.0.0.1"
 _PATIENCE = 30
 # Problems that no schema can foresee: what a file holds, what is at an address, days in the wrong order.
 _BEYOND_SCHEMA = frozenset({"Not an article", "Cannot be fetched", "Not a filter"})
-# An address that is too long for the server; what may be repeated a thousand times need not fit in one.
-_TOO_LONG = frozenset({414, 431})
+# The longest address that the server's parser reads, in bytes; it says of a longer one that it is not HTTP.
+_LONGEST_ADDRESS = 65_000
 
 
 @dataclass
@@ -310,14 +310,20 @@ def _is_excused(caller: Caller, check: str, case: "Case[Any]", response: "Respon
     """Whether no fault of the server, nor of the document, made a check fail."""
     if check == "positive_data_acceptance":
         beyond = response.status_code == 422 and json.loads(response.content).get("title") in _BEYOND_SCHEMA
-        return beyond or response.status_code in _TOO_LONG or _is_unprintable(case)
+        return beyond or response.status_code == 414 or _is_longer_than_any(response) or _is_unprintable(case)
     if check == "negative_data_rejection":
         return _only_body_is_broken(case) and _becomes_text(case)
     if check == "unsupported_method":
         # Where there are keys, a method that no route takes needs one, too.
         return caller != "everyone" and response.status_code in (401, 403)
-    # Before any operation is chosen, the server refuses a head that is longer than any.
-    return check == "status_code_conformance" and response.status_code == 431
+    # Refused before any operation could be chosen.
+    return check == "status_code_conformance" and _is_longer_than_any(response)
+
+
+def _is_longer_than_any(response: "Response") -> bool:
+    """Whether a head was too long: what may be repeated a thousand times need not fit in an address."""
+    too_long = len(response.request.url or "") > _LONGEST_ADDRESS
+    return response.status_code == 431 or (response.status_code == 400 and too_long)
 
 
 def _only_body_is_broken(case: "Case[Any]") -> bool:

@@ -24,11 +24,9 @@ def test_nothing_is_lost_in_25_kills(tmp_path: Path) -> None:
     [
         ("DELETE FROM versions WHERE id = (SELECT id FROM versions ORDER BY key LIMIT 1)", "lost"),
         ("UPDATE versions SET text = replace(text, 'keeper', 'sleeper')", "lost"),
-        ("INSERT INTO versions SELECT key + 10000, 'stranger' || key, version, 0, collection, digest, path, text,"
-         " body_start, body_end, title, date, source, url, author, language, media_type, pages, origins, sentences,"
-         " generation, added_at, seal FROM versions", "half"),
+        ("UPDATE versions SET id = 'stranger' WHERE key = (SELECT min(key) FROM versions)", "half"),
     ],
-)  # fmt: skip
+)
 def test_what_happens_to_the_database_is_found(tmp_path: Path, statement: str, kind: str) -> None:
     trial = Trial(tmp_path, seed=3, patience=5, tamper=_running(statement))
     trial.run(2)

@@ -10,10 +10,10 @@ from index.formats import read_document
     ("caller", "phases", "examples", "least"),
     [
         # All the bounds of the document, and requests that follow from one another.
-        ("everyone", PHASES, 6, 1000),
-        ("nobody", ("fuzzing",), 8, 100),
-        ("asker", ("fuzzing",), 8, 100),
-        ("limited", ("fuzzing",), 8, 100),
+        ("everyone", PHASES, 5, 1000),
+        ("nobody", ("fuzzing",), 6, 50),
+        ("asker", ("fuzzing",), 6, 50),
+        ("limited", ("fuzzing", "stateful"), 10, 150),
     ],
 )
 def test_the_server_does_what_its_openapi_document_says(
