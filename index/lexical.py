@@ -117,6 +117,7 @@ class LexicalIndex:
             writer = self._writer()
             try:
                 with _writing():
+                    (self._folder / _SEAL).unlink(missing_ok=True)
                     writer.garbage_collect_files()
                     writer.wait_merging_threads()
                     self._seal()
@@ -144,7 +145,9 @@ class LexicalIndex:
             raise CorpusBusyError("another process is writing the lexical index; try again when it is done") from error
 
     def _seal(self) -> None:
-        (self._folder / _SEAL).write_text(_checksum(self._folder), encoding="ascii")
+        unfinished = self._folder / f".tmp-{_SEAL}"
+        unfinished.write_text(_checksum(self._folder), encoding="ascii")
+        unfinished.replace(self._folder / _SEAL)
 
     def _key(self, key: int) -> tantivy.Query:
         # Not delete_documents_by_term: that takes a Python int for a signed value and finds nothing in this field.

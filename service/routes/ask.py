@@ -35,7 +35,7 @@ Question = Annotated[
     Field(
         max_length=LONGEST_QUESTION,
         description="the question, in words",
-        json_schema_extra={"minLength": 1, "pattern": WORD_PATTERN},
+        json_schema_extra={"pattern": WORD_PATTERN},
     ),
 ]
 TopK = Annotated[int, Field(ge=1, le=MOST_TOP_K, description="the most citations to return")]

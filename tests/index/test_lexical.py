@@ -1,3 +1,4 @@
+import json
 import math
 import random
 import shutil
@@ -293,3 +294,15 @@ def test_erasing_what_is_not_there_is_no_error(tmp_path: Path) -> None:
     LexicalIndex.erase(tmp_path / "nothing")
     shutil.rmtree(tmp_path)
     LexicalIndex.erase(tmp_path)
+
+
+def test_what_a_killed_writer_left_is_in_nobodys_way(tmp_path: Path) -> None:
+    index = LexicalIndex.open(tmp_path)
+    index.change(add=[(1, "lamp"), (2, "boat")], remove=[], state=State("s", 1))
+    meta = json.loads((tmp_path / "meta.json").read_bytes())
+    # tantivy names a file of deletions by its segment and the number of the next operation, and writes it just once.
+    for segment in meta["segments"]:
+        for opstamp in range(meta["opstamp"], meta["opstamp"] + 20):
+            (tmp_path / f"{segment['segment_id'].replace('-', '')}.{opstamp}.del").write_bytes(b"half")
+    LexicalIndex.open(tmp_path).change(add=[], remove=[1], state=State("s", 2))
+    assert index.reader().keys() == [2]
