@@ -9,13 +9,11 @@ import json
 import os
 import re
 import shutil
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
@@ -45,8 +43,6 @@ BATCH = 16
 # A question is encoded alone. For a new length OpenVINO prepares itself anew, which takes as long as the encoding; so
 # questions are padded to one of these widths in tokens, each with a compiled model of its own (20 MB).
 QUESTION_WIDTHS = (16, 32, 64)
-# How much less than others a gentle thread wants a processor, in steps of `nice`: of one that all want, a tenth.
-GENTLE = 10
 # A tokenizer may know no limit of its own; attention grows with the square of the length.
 LONGEST_WINDOW = 512
 
@@ -120,10 +116,9 @@ class Manifest:
     sha256: dict[str, str]
 
 
-def load_encoder(model: str, models: Path, *, device: Device = "cpu", gently: bool = False) -> Encoder:
+def load_encoder(model: str, models: Path, *, device: Device = "cpu") -> Encoder:
     """Return the encoder of `model`: a sentence-transformers name or folder, prepared under `models` if it is not yet.
 
-    gently: passages are to give way to questions, as in a server that is asked while articles are added.
     On the CPU it runs in OpenVINO. On `cuda`, with `auto` where a GPU is there, and where the model cannot be
     converted, sentence-transformers itself runs. Raises EncoderError where the model cannot be had, WeightsError
     where its files are not those that were published or prepared.
@@ -132,9 +127,9 @@ def load_encoder(model: str, models: Path, *, device: Device = "cpu", gently: bo
         return TorchEncoder(model, device="cuda")
     folder = _find_prepared(model, models)
     if folder is not None:
-        return OpenVinoEncoder(folder, gently=gently)
+        return OpenVinoEncoder(folder)
     try:
-        return OpenVinoEncoder(prepare(model, models), gently=gently)
+        return OpenVinoEncoder(prepare(model, models))
     except ConversionError:
         return TorchEncoder(model, device="cpu")
 
@@ -146,11 +141,8 @@ class ConversionError(EncoderError):
 class OpenVinoEncoder:
     """A prepared encoder, in OpenVINO on the CPU. Safe to call from several threads."""
 
-    def __init__(self, folder: Path, *, gently: bool = False) -> None:
-        """gently: encode passages on one processor, and only as far as nothing else wants it."""
+    def __init__(self, folder: Path) -> None:
         from tokenizers import Tokenizer
-
-        self._gently = gently
 
         self._manifest = manifest = _read_manifest(folder)
         _check_files(folder, manifest.sha256, f"remove {folder} and it is prepared again")
@@ -181,10 +173,6 @@ class OpenVinoEncoder:
         """The model for any number of texts of any length."""
         return _Compiled(self._model)
 
-    @cached_property
-    def _for_passages(self) -> "_Compiled":
-        return _Compiled(self._model, gently=True) if self._gently else self._any
-
     def encode_questions(self, texts: Sequence[str]) -> Vectors:
         texts = [self._manifest.question_prompt + text for text in texts]
         if len(texts) == 1:
@@ -192,7 +180,7 @@ class OpenVinoEncoder:
             fitting = [width for width in QUESTION_WIDTHS if len(encoding.ids) <= width]
             if fitting:
                 return self._encode_alone(encoding.ids, fitting[0])
-        return self._encode(self._any, texts)
+        return self._encode(texts)
 
     def _encode_alone(self, ids: Sequence[int], width: int) -> Vectors:
         if width not in self._single:
@@ -201,7 +189,7 @@ class OpenVinoEncoder:
 
     def encode_passages(self, passages: Sequence[Context]) -> list[Encoded]:
         if not self._manifest.late:
-            return _encode_apart(passages, partial(self._encode, self._for_passages), self._manifest.text_prompt)
+            return _encode_apart(passages, self._encode, self._manifest.text_prompt)
         heads = [_head(passage, self._manifest.text_prompt) for passage in passages]
         tokens = self._tokenizer.encode_batch(
             [head + passage.text for head, passage in zip(heads, passages, strict=True)]
@@ -209,19 +197,19 @@ class OpenVinoEncoder:
         encoded: dict[int, Encoded] = {}
         for rows in _batches_by_length([len(encoding.ids) for encoding in tokens]):
             batch = [_cut(tokens[row].ids, self.window) for row in rows]
-            vectors, token_vectors = self._infer(self._for_passages, batch, max(map(len, batch)))
+            vectors, token_vectors = self._infer(self._any, batch, max(map(len, batch)))
             for place, row in enumerate(rows):
                 offsets = np.array(_cut(tokens[row].offsets, self.window), dtype=np.int64) - len(heads[row])
                 sentences = _mean_by_span(token_vectors[place], offsets, passages[row].spans, vectors[place])
                 encoded[row] = Encoded(vectors[place], sentences)
         return [encoded[row] for row in range(len(passages))]
 
-    def _encode(self, model: "_Compiled", texts: Sequence[str]) -> Vectors:
+    def _encode(self, texts: Sequence[str]) -> Vectors:
         tokens = [_cut(encoding.ids, self.window) for encoding in self._tokenizer.encode_batch_fast(list(texts))]
         vectors = np.empty((len(texts), self.dim), dtype=np.float32)
         for rows in _batches_by_length([len(ids) for ids in tokens]):
             batch = [tokens[row] for row in rows]
-            vectors[rows] = self._infer(model, batch, max(map(len, batch)))[0]
+            vectors[rows] = self._infer(self._any, batch, max(map(len, batch)))[0]
         return vectors
 
     def _infer(self, model: "_Compiled", batch: Sequence[Sequence[int]], width: int) -> tuple[Vectors, Vectors]:
@@ -237,23 +225,13 @@ class OpenVinoEncoder:
 class _Compiled:
     """The model, ready to run; for any shape of input, or, which is faster for a few tokens, for one. Thread-safe."""
 
-    def __init__(
-        self,
-        model: Any,  # noqa: ANN401 - OpenVINO's type
-        *,
-        shape: tuple[int, int] | None = None,
-        gently: bool = False,
-    ) -> None:
+    def __init__(self, model: Any, *, shape: tuple[int, int] | None = None) -> None:  # noqa: ANN401 - OpenVINO's type
         # A clone shares the weights; what was read a second time would be in memory a second time.
         model = model.clone()
         if shape:
             model.reshape({port: list(shape) for port in model.inputs})
         # In the processor's best precision: bf16 where it has that, at a cosine of 0.9999 to fp32.
-        settings = {"PERFORMANCE_HINT": "LATENCY", **({"INFERENCE_NUM_THREADS": 1} if gently else {})}
-        with ThreadPoolExecutor(1, initializer=_give_way if gently else None) as maker:
-            # OpenVINO's own thread is as patient as the one that starts it.
-            self._compiled = maker.submit(_core().compile_model, model, "CPU", settings).result()
-        self._gently = gently
+        self._compiled = _core().compile_model(model, "CPU", {"PERFORMANCE_HINT": "LATENCY"})
         self._local = threading.local()
 
     def __call__(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> tuple[Vectors, Vectors]:
@@ -261,20 +239,8 @@ class _Compiled:
         if not hasattr(self._local, "request"):
             self._local.request = self._compiled.create_infer_request()
         request = self._local.request
-        if self._gently:
-            # `infer` would run in the thread that calls it, which may hold what those who ask wait for.
-            request.start_async([ids, mask], share_inputs=True)
-            request.wait()
-        else:
-            request.infer([ids, mask], share_inputs=True)
+        request.infer([ids, mask], share_inputs=True)
         return np.array(request.get_output_tensor(0).data, dtype=np.float32), request.get_output_tensor(1).data
-
-
-def _give_way() -> None:
-    """Let this thread, and those that it starts, run when no other wants to."""
-    if sys.platform == "linux":
-        # There, and only there, a priority is a thread's and not the process's.
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), GENTLE)
 
 
 @cache

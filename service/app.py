@@ -204,7 +204,7 @@ class _Keeper(threading.Thread):
         return None
 
     def _open(self) -> Corpus:
-        self._encoder = self._encoder or load_encoder(self._settings.model, self._settings.models_folder, gently=True)
+        self._encoder = self._encoder or load_encoder(self._settings.model, self._settings.models_folder)
         corpus = Corpus(self._settings.corpus_folder, self._encoder)
         try:
             answerer = Answerer(corpus, answered=self._settings.answered, perhaps=self._settings.perhaps)

@@ -12,7 +12,6 @@ from index.articles import Article, Span
 from index.encoding import (
     DEFAULT_MODEL,
     DEFAULT_SHA256,
-    GENTLE,
     Context,
     Encoder,
     OpenVinoEncoder,
@@ -91,40 +90,6 @@ def torch_encoder() -> TorchEncoder:
 def test_openvino_keeps_the_contract(real_encoder: Encoder) -> None:
     assert isinstance(real_encoder, OpenVinoEncoder)
     check_encoder_contract(real_encoder)
-
-
-@model
-def test_a_gentle_encoder_keeps_the_contract_and_makes_the_same_vectors(real_encoder: Encoder) -> None:
-    gentle = load_encoder(DEFAULT_MODEL, CHECKOUT / "var" / "models", gently=True)
-    check_encoder_contract(gentle)
-    context = Context("", "Iran denies it. It was Friday.", (Span(0, 15), Span(16, 30)))
-    [one], [other] = gentle.encode_passages([context]), real_encoder.encode_passages([context])
-    assert float(one.vector @ other.vector) > 0.9999
-    assert (one.sentences * other.sentences).sum(axis=1).min() > 0.9999
-
-
-@model
-@pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux only")
-def test_a_gentle_encoder_works_in_a_thread_that_gives_way() -> None:
-    gentle = load_encoder(DEFAULT_MODEL, CHECKOUT / "var" / "models", gently=True)
-    context = Context("", "Iran denies it. " * 30, tuple(Span(16 * n, 16 * n + 15) for n in range(30)))
-    gentle.encode_passages([context])
-    before = _ticks()
-    for _ in range(5):
-        gentle.encode_passages([context] * 16)
-    spent = {0: 0, GENTLE: 0}
-    for thread, (ticks, nice) in _ticks().items():
-        spent[nice] = spent.get(nice, 0) + ticks - before.get(thread, (0, 0))[0]
-    assert spent[GENTLE] > 2 * spent[0]
-
-
-def _ticks() -> dict[str, tuple[int, int]]:
-    """Return for each thread of this process how long it ran, in the system's ticks, and how nice it is."""
-    threads = {}
-    for task in Path("/proc/self/task").iterdir():
-        fields = (task / "stat").read_text().rpartition(")")[2].split()
-        threads[task.name] = (int(fields[11]) + int(fields[12]), int(fields[16]))
-    return threads
 
 
 @model
