@@ -145,7 +145,7 @@ def one_line(value: str) -> str | None:
 def _url(value: str) -> str | None:
     # Only what a browser opens safely: a `javascript:` address in a citation would run in the reader's page.
     value = value.strip()
-    return value if re.fullmatch(r"https?://[^\s<>\"\x00-\x1f\x7f]{3,2000}", value, re.IGNORECASE) else None
+    return value if re.fullmatch(r"[hH][tT][tT][pP][sS]?://[^\s<>\"\x00-\x1f\x7f]{3,2000}", value) else None
 
 
 def _language(value: str) -> str | None:

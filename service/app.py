@@ -133,6 +133,8 @@ def create_app(settings: Settings, *, encoder: Encoder | None = None) -> FastAPI
         version=version("quoteline"),
         description=_DESCRIPTION,
         lifespan=lifespan,
+        # Generated clients are named by these: they stay as long as a function's name does.
+        generate_unique_id_function=lambda route: route.name,
         docs_url=None,
         redoc_url=None,
     )

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from index.errors import OverloadError
-from service.gate import SAFE_HEADERS, UNBOUNDED, SafeHeaders, problem_response, refuse
+from service.gate import LONGEST_ADDRESS, SAFE_HEADERS, UNBOUNDED, SafeHeaders, problem_response, refuse
 from service.metrics import count_refusal
 from service.problems import respond
 
@@ -137,6 +137,11 @@ class Protocol(HttpToolsProtocol):
             self._writing.start(self._patience, self._abort_unread)
 
     def send_400_response(self, msg: str) -> None:
+        # The parser refuses addresses from 64 KiB on, which are HTTP all the same.
+        if len(self.url or b"") > LONGEST_ADDRESS:
+            detail = f"The address is longer than {LONGEST_ADDRESS // 1024} KiB; POST /ask takes long filters."
+            self._answer_and_end(HTTPStatus.REQUEST_URI_TOO_LONG, "The address is too long", detail)
+            return
         self._answer_and_end(HTTPStatus.BAD_REQUEST, "Not HTTP", f"{msg} Send HTTP/1.1.")
 
     def _answer_and_end(self, status: HTTPStatus, title: str, detail: str) -> None:
