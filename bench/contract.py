@@ -51,7 +51,6 @@ _HOST = "127.0.0.1"
 _PATIENCE = 30
 # Problems that no schema can foresee: what a file holds, what is at an address, days in the wrong order.
 _BEYOND_SCHEMA = frozenset({"Not an article", "Cannot be fetched", "Not a filter"})
-# The longest address that the server's parser reads, in bytes; it says of a longer one that it is not HTTP.
 
 
 @dataclass
