@@ -9,6 +9,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 DATA ?= bench/seeds
+# Of this version there is a build for processors alone; others bring several GB for GPUs.
+TORCH := 2.13.0
 
 .PHONY: serve test check format lint types bench audit golden lock
 
@@ -41,6 +43,7 @@ golden: .venv/installed
 lock:
 	rm -rf build/lock && mkdir -p build/lock
 	$(PYTHON) -m venv build/lock/full
+	build/lock/full/bin/pip install -q torch==$(TORCH)
 	build/lock/full/bin/pip install -q hatchling -e '.[prepare,tracing,dev]'
 	build/lock/full/bin/pip freeze --exclude quoteline | sed 's/+cpu$$//' > requirements.lock
 	$(PYTHON) -m venv build/lock/serve
