@@ -56,7 +56,7 @@ def _parse(source: str) -> object:
     try:
         # The loader of plain strings, stricter than the safe one: it makes no objects, merges no keys, and reads
         # "no" as Norwegian and not as false.
-        return yaml.load(source, Loader=yaml.BaseLoader)  # noqa: S506
+        return yaml.load(source, Loader=yaml.BaseLoader)  # noqa: S506 - see above
     except yaml.MarkedYAMLError as error:
         marks = [mark.line for mark in (error.problem_mark, error.context_mark) if mark is not None]
         # What is never closed is noticed at the end; the line to mend is the one where it was opened.

@@ -36,6 +36,9 @@ _REQUEST_SECONDS = Histogram(
 _REFUSED = Counter("quoteline_refused", "Requests refused before any work.", ["reason"], registry=REGISTRY)
 _CHANGED = Counter("quoteline_articles_changed", "What became of articles.", ["kind"], registry=REGISTRY)
 IN_FLIGHT = Gauge("quoteline_in_flight", "Requests at work.", registry=REGISTRY, multiprocess_mode="livesum")
+CHANGING = Gauge(
+    "quoteline_changing", "Changes at work, or waiting for their turn.", registry=REGISTRY, multiprocess_mode="livesum"
+)
 
 
 def observe_answer(answer: Answer) -> None:

@@ -7,6 +7,7 @@ from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
 from index.errors import OverloadError
+from service.metrics import CHANGING
 
 T = TypeVar("T")
 
@@ -36,7 +37,9 @@ class Turns:
         if not begun:
             self.check()
         self._inside += 1
+        CHANGING.inc()
         try:
             return await run_sync(work, limiter=self._limiter)
         finally:
             self._inside -= 1
+            CHANGING.dec()

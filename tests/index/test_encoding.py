@@ -264,10 +264,10 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny")
     PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=words,
-        pad_token="[PAD]",  # noqa: S106
-        unk_token="[UNK]",  # noqa: S106
-        cls_token="[CLS]",  # noqa: S106
-        sep_token="[SEP]",  # noqa: S106
+        pad_token="[PAD]",  # noqa: S106 - a token of text
+        unk_token="[UNK]",  # noqa: S106 - a token of text
+        cls_token="[CLS]",  # noqa: S106 - a token of text
+        sep_token="[SEP]",  # noqa: S106 - a token of text
         model_max_length=64,
     ).save_pretrained(folder / "bert")
     torch.manual_seed(1)

@@ -334,6 +334,7 @@ def test_changes_that_would_wait_too_long_are_told_to_come_back(served: TestClie
         time.sleep(0.01)
     # Those who ask are not held up by those who change.
     assert served.get("/ask", params={"q": "Which rocket?"}).status_code == 200
+    assert f"quoteline_changing {most}.0" in served.get("/metrics").text
     release.set()
     for thread in threads:
         thread.join()

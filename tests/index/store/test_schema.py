@@ -42,7 +42,7 @@ def quoted(corpus: Corpus, question: str) -> list[str]:
 
 def test_a_corpus_of_format_1_is_upgraded_as_it_is(old: Path) -> None:
     kept = "id, version, digest, path, text, title, date, pages, origins, sentences, generation, added_at"
-    before = rows(old, f"SELECT {kept} FROM articles ORDER BY id")  # noqa: S608 - names from above
+    before = rows(old, f"SELECT {kept} FROM articles ORDER BY id")  # noqa: S608 - names of our own - names from above
     passages = rows(old, "SELECT key, article, first, last, vector, spans, generation FROM passages ORDER BY key")
     with closing(Corpus(old, ENCODER)) as corpus:
         assert (corpus.check(), corpus.repairs) == ([], [])
@@ -59,7 +59,7 @@ def test_a_corpus_of_format_1_is_upgraded_as_it_is(old: Path) -> None:
         assert [(one.version, one.current) for one in corpus.store.versions("replaced")] == [(2, True)]
         assert quoted(corpus, "How many eggs?")[0] == "Three eggs are enough."
         assert quoted(corpus, "Are oranges sold out?")[0] != "Oranges are sold out."
-    assert rows(old, f"SELECT {kept} FROM versions WHERE current ORDER BY id") == before  # noqa: S608
+    assert rows(old, f"SELECT {kept} FROM versions WHERE current ORDER BY id") == before  # noqa: S608 - names of our own
     after = rows(old, "SELECT key, article, first, last, vector, spans, generation FROM passages ORDER BY key")
     assert after == passages
     assert rows(old, "SELECT value FROM facts WHERE name = 'format'") == [(str(FORMAT),)]
