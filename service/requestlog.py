@@ -30,7 +30,12 @@ LOGGING: dict[str, Any] = {
     "formatters": {"json": {"()": "service.requestlog.JsonFormatter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
-    "loggers": {"quoteline": {"level": "INFO"}},
+    "loggers": {
+        "quoteline": {"level": "INFO"},
+        # uvicorn's own handlers, where it was started with them before, write lines of another form.
+        "uvicorn": {"handlers": [], "propagate": True},
+        "uvicorn.error": {"handlers": [], "level": "NOTSET", "propagate": True},
+    },
 }
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")

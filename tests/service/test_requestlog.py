@@ -215,11 +215,11 @@ def test_no_text_can_pass_for_a_second_line() -> None:
 
 
 def test_the_servers_own_lines_have_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
-    root, uvicorn = logging.getLogger(), logging.getLogger("uvicorn.error")
-    handlers, level, uvicorns = root.handlers[:], root.level, uvicorn.level
+    # As another server in this process may have left it.
+    logging.config.dictConfig(uvicorn.config.LOGGING_CONFIG)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
     try:
-        # A server in another test may have set it.
-        uvicorn.setLevel(logging.NOTSET)
         logging.config.dictConfig(LOGGING)
         logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
         logging.getLogger("quoteline").info("open")
@@ -227,7 +227,6 @@ def test_the_servers_own_lines_have_the_same_form(capsys: pytest.CaptureFixture[
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)
-        uvicorn.setLevel(uvicorns)
         logging.getLogger("quoteline").setLevel(logging.NOTSET)
         sys.stderr.flush()
     events = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
