@@ -294,27 +294,10 @@ def main() -> None:
     """Serve as `quoteline serve` does, with the encoder and the control folder that the environment names."""
     import uvicorn
 
-    from service.protocol import CONNECTIONS
-    from service.requestlog import LOGGING
+    from service.app import server_options
 
     settings = Settings()
-    uvicorn.run(
-        "bench.serving:create_bench_app",
-        factory=True,
-        workers=settings.workers,
-        host=settings.host,
-        port=settings.port,
-        http="service.protocol:Protocol",
-        ws="none",
-        limit_concurrency=CONNECTIONS,
-        timeout_graceful_shutdown=10,
-        timeout_worker_healthcheck=60,
-        log_config=LOGGING,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-    )
+    uvicorn.run("bench.serving:create_bench_app", factory=True, **server_options(settings))
 
 
 def create_bench_app() -> FastAPI:

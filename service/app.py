@@ -64,8 +64,6 @@ def serve(settings: Settings) -> None:
     # Imported here: whoever only builds the application needs no server.
     import uvicorn
 
-    from service.protocol import CONNECTIONS
-
     several = settings.workers > 1
     folder = tempfile.TemporaryDirectory(prefix="quoteline-metrics-") if several else None
     if folder is not None:
@@ -77,24 +75,33 @@ def serve(settings: Settings) -> None:
         uvicorn.run(
             "service.app:create_worker_app" if several else create_app(settings),
             factory=several,
-            workers=settings.workers,
-            host=settings.host,
-            port=settings.port,
-            http="service.protocol:Protocol",
-            ws="none",
-            limit_concurrency=CONNECTIONS,
-            timeout_graceful_shutdown=GRACE,
-            timeout_worker_healthcheck=_START,
-            log_config=LOGGING,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            # Anybody can write X-Forwarded-For.
-            proxy_headers=False,
+            **server_options(settings),
         )
     finally:
         if folder is not None:
             folder.cleanup()
+
+
+def server_options(settings: Settings) -> dict[str, Any]:
+    """Return what uvicorn is told, whatever application it runs."""
+    from service.protocol import CONNECTIONS
+
+    return {
+        "workers": settings.workers,
+        "host": settings.host,
+        "port": settings.port,
+        "http": "service.protocol:Protocol",
+        "ws": "none",
+        "limit_concurrency": CONNECTIONS,
+        "timeout_graceful_shutdown": GRACE,
+        "timeout_worker_healthcheck": _START,
+        "log_config": LOGGING,
+        "log_level": "warning",
+        "access_log": False,
+        "server_header": False,
+        # Anybody can write X-Forwarded-For.
+        "proxy_headers": False,
+    }
 
 
 def create_worker_app() -> FastAPI:

@@ -17,12 +17,6 @@ from service.checking import Checker
 from service.settings import Settings
 from service.turns import Turns
 
-
-async def _settings(request: Request) -> Settings:
-    settings: Settings = request.app.state.settings
-    return settings
-
-
 # For the OpenAPI document: whether the key is a good one was decided before any route was chosen.
 _KEY = HTTPBearer(
     scheme_name="key",
@@ -71,7 +65,6 @@ async def _base_url(request: Request) -> str:
     return (settings.public_url or str(request.base_url)).rstrip("/")
 
 
-SettingsDep = Annotated[Settings, Depends(_settings)]
 CallerDep = Annotated[Caller, Depends(_caller)]
 AnswererDep = Annotated[Answerer, Depends(_answerer)]
 CheckerDep = Annotated[Checker, Depends(_checker)]

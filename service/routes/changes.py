@@ -51,8 +51,6 @@ class _Itself(APIRoute):
 
 router = APIRouter(prefix="/articles", tags=["articles"], route_class=_Itself)
 
-T = TypeVar("T")
-
 _LINES = "application/x-ndjson"
 # Lines that are added together: as many as came, up to so many or so many bytes.
 _TOGETHER, _TOGETHER_BYTES = 64, 1024 * 1024
