@@ -1,35 +1,156 @@
-"""How likely it is that a sentence answers: a logistic function of two features that mean the same in every corpus.
+"""How likely it is that a sentence answers, and that any does: logistic functions of what means the same everywhere.
 
-Fitted on squad2/tune (`python -m bench.threshold`), on questions that a paragraph answers, questions about that very
-paragraph that it does not answer, and questions about other articles, in corpora of 1 to 496 paragraphs. It tells
-"about something else" from "about this" nearly always, and "about this" from "answers this" only a little.
+Where there is a reader its log-odds lead. Without one there are the cosine and the share of the question's words, which
+tell "about something else" from "about this" nearly always, and "about this" from "answers this" only a little. All
+were fitted on questions that a paragraph answers, questions about that very paragraph that it does not answer, and
+questions about other articles (`python -m bench.calibration`, `python -m bench.threshold`); Platt 1999 for the method.
 """
 
+import json
 import math
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
-from index.retrieval import Features
+from index.errors import CalibrationError
+from index.retrieval import Candidate, Features
 
-_COSINE, _COVERAGE, _BIAS = 7.44, 3.04, -5.29
-
-# Below this nothing answers: where questions that are answered and questions about something else are told apart best.
+# Below this nothing answers.
 PERHAPS = 0.12
 # From here on an answer is called one without reserve.
 ANSWERED = 0.5
+# Below this a corpus holds nothing about a question: where questions that are answered and questions about something
+# else are told apart best, by the retriever's features alone.
+ABOUT = 0.12
+
+Weights = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Weights of what is summed up to log-odds; an input without one does not count.
+
+    reader: the name of the reader that it was fitted for; "" for none. order: what sentences are ranked by: `logit`
+    (of the reader), `fusion` (the retriever's score). sentence: log-odds that a sentence answers: `order`, `cosine`,
+    `words`, `bias`. answer: log-odds that any does: `odds` (of the best sentence), `lead` (of it over the second),
+    `cosine` and `words` (the greatest of all), `bias`.
+    """
+
+    reader: str
+    order: Weights
+    sentence: Weights
+    answer: Weights
+
+    @classmethod
+    def load(cls, path: Path) -> "Calibration":
+        """Return what `save` wrote. Raises CalibrationError where the file is missing or holds something else."""
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+            parts = ({str(name): float(weight) for name, weight in told[part].items()} for part in _INPUTS)
+            made = cls(str(told["reader"]), *parts)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise CalibrationError(
+                f"{path} is no calibration; make it with `quoteline calibrate`, or remove it"
+            ) from error
+        made.check(path)
+        return made
+
+    def check(self, path: Path) -> None:
+        """Raise CalibrationError for an input that does not exist, or a weight that is no number."""
+        for part, known in _INPUTS.items():
+            for name, weight in getattr(self, part).items():
+                if name not in known or not math.isfinite(weight):
+                    raise CalibrationError(
+                        f"{path} gives {part} the weight {name!r}: {weight}; make it with `quoteline calibrate`"
+                    )
+
+    def save(self, path: Path) -> None:
+        """Write to `path`, whole or not at all."""
+        unfinished = path.with_suffix(".unfinished")
+        unfinished.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        unfinished.replace(path)
+
+
+_INPUTS = {
+    "order": ("logit", "fusion"),
+    "sentence": ("order", "cosine", "words", "bias"),
+    "answer": ("odds", "lead", "cosine", "words", "bias"),
+}
+
+# The retriever alone.
+RETRIEVAL = Calibration("", {"fusion": 1.0}, {"cosine": 7.44, "words": 3.04, "bias": -5.29}, {"odds": 1.0})
+
+# Our reader, with every depth from 2 passages on.
+OURS = Calibration(
+    "quoteline-reader",
+    {"logit": 1.0, "fusion": 3.0},
+    {"order": 1.0, "bias": -6.0},
+    {"odds": 1.0},
+)
+
+
+def calibration_for(reader: str) -> Calibration:
+    """Return the calibration that is shipped for a reader; of one that is not ours only the order is used."""
+    if reader.startswith(OURS.reader) or not reader:
+        return OURS if reader else RETRIEVAL
+    return Calibration(reader, {"logit": 1.0, "fusion": 1.0}, RETRIEVAL.sentence, RETRIEVAL.answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Of one sentence. order: what it is ranked by; odds: log-odds that it answers."""
+
+    order: float
+    odds: float
+
+    @property
+    def probability(self) -> float:
+        """The probability that the sentence answers."""
+        return logistic(self.odds)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """probability: that any sentence answers. about: whether anything in the corpus is about the question at all."""
+
+    probability: float
+    about: bool
+
+
+def score(calibration: Calibration, candidate: Candidate, logit: float) -> Scores:
+    """Return the scores of a candidate; logit: the reader's, 0 where there is none."""
+    order = _sum(calibration.order, {"logit": logit, "fusion": candidate.score})
+    cosine, words = inputs(candidate.features)
+    return Scores(order, _sum(calibration.sentence, {"order": order, "cosine": cosine, "words": words, "bias": 1.0}))
+
+
+def judge(calibration: Calibration, candidates: Sequence[Candidate], scores: Sequence[Scores]) -> Judgement:
+    """Return how likely it is that any of the candidates answers; 0 where there is none."""
+    if not candidates:
+        return Judgement(0.0, about=False)
+    best, second, *_ = [*sorted((one.odds for one in scores), reverse=True), *[-10.0] * 2]
+    found = [inputs(candidate.features) for candidate in candidates]
+    values = {
+        "odds": best,
+        "lead": min(best - second, 5.0),
+        "cosine": max(cosine for cosine, _ in found),
+        "words": max(words for _, words in found),
+        "bias": 1.0,
+    }
+    about = max(_sum(RETRIEVAL.sentence, {"cosine": cosine, "words": words, "bias": 1.0}) for cosine, words in found)
+    return Judgement(logistic(_sum(calibration.answer, values)), about=logistic(about) >= ABOUT)
 
 
 def inputs(features: Features) -> tuple[float, float]:
-    """Return what the function sums up: the cosine, and the coverage as far as the cosine leaves room for doubt."""
+    """Return `cosine` and `words`: the cosine, and the coverage as far as the cosine leaves room for doubt."""
     cosine = min(max(features.cosine, 0.0), 1.0)
     return cosine, features.coverage * (1 - cosine)
 
 
-def sentence_answers(features: Features) -> float:
-    """Return the estimated probability that the sentence with these features answers."""
-    cosine, words = inputs(features)
-    return 1 / (1 + math.exp(-(_COSINE * cosine + _COVERAGE * words + _BIAS)))
+def logistic(odds: float) -> float:
+    """Return the probability of log-odds."""
+    return 1 / (1 + math.exp(-min(max(odds, -700.0), 700.0)))
 
 
-def any_answers(features: Iterable[Features]) -> float:
-    """Return the estimated probability that any of the sentences with these features answers; 0 where there is none."""
-    return max(map(sentence_answers, features), default=0.0)
+def _sum(weights: Weights, values: Weights) -> float:
+    return sum(weight * values[name] for name, weight in weights.items())

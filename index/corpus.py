@@ -84,13 +84,7 @@ class _Prepared:
     groups: tuple[tuple[int, int], ...]
 
     def contexts(self) -> list[Context]:
-        return [self._context(*group) for group in self.groups]
-
-    def _context(self, first: int, last: int) -> Context:
-        spans = self.sentences[first:last]
-        start = spans[0].start
-        shifted = tuple(Span(span.start - start, span.end - start) for span in spans)
-        return Context(_short_title(self.article), self.article.text[start : spans[-1].end], shifted)
+        return [context_of(self.article, self.sentences[first:last]) for first, last in self.groups]
 
 
 class Corpus:
@@ -221,7 +215,7 @@ class Corpus:
         with self._exclusive(), self.store.change() as change:
             change.set_encoder(self.encoder.name)
             for record in self.store.records():
-                groups = tuple(self._group(record.article, record.sentences))
+                groups = tuple(self.groups_of(record.article, record.sentences))
                 one = _Prepared(record.article, record.version, True, record.sentences, groups)
                 change.replace_passages(record.article.id, self._encode([one])[0])
         self.refresh()
@@ -296,7 +290,7 @@ class Corpus:
             return Outcome("refused", article.id, 0, collection, reason=f"{article.id} holds no sentence"), None
         article = replace(article, id=known.id if known else self._free_id(article), collection=collection)
         version = self.store.last_version(article.id) + 1
-        groups = tuple(self._group(article, sentences))
+        groups = tuple(self.groups_of(article, sentences))
         ready = _Prepared(article, version, known is not None, sentences, groups)
         kind: Literal["added", "replaced"] = "replaced" if known else "added"
         return Outcome(kind, article.id, version, collection, len(sentences)), ready
@@ -329,7 +323,8 @@ class Corpus:
                 return candidate
         raise AssertionError
 
-    def _group(self, article: Article, sentences: Sequence[Span]) -> list[tuple[int, int]]:
+    def groups_of(self, article: Article, sentences: Sequence[Span]) -> list[tuple[int, int]]:
+        """Return the passages that an article is made into, as half-open ranges of its sentences."""
         texts = [_short_title(article), *(span.of(article.text) for span in sentences)]
         title, *lengths = self.encoder.count_tokens(texts)
         window = min(self.encoder.window, PASSAGE)
@@ -524,6 +519,13 @@ def _names_a_document(url: str) -> bool:
     except ValueError:
         return False
     return bool(parts.path.strip("/") or parts.query)
+
+
+def context_of(article: Article, sentences: Sequence[Span]) -> Context:
+    """Return neighbouring sentences, at least one, as encoder and reader read them; offsets count from the first."""
+    start = sentences[0].start
+    shifted = tuple(Span(span.start - start, span.end - start) for span in sentences)
+    return Context(_short_title(article), article.text[start : sentences[-1].end], shifted)
 
 
 def _short_title(article: Article) -> str:

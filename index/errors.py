@@ -19,6 +19,8 @@
     │   └── RateError              too much from one caller
     ├── EncoderError               the encoder cannot be had or used
     │   └── WeightsError           weights other than those that were asked for
+    ├── ReaderError                the reader cannot be had or used
+    │   └── CalibrationError       a calibration that cannot be read or made, or is another reader's
     ├── DimensionError             vectors of another width than the index's
     └── CorpusError                the corpus cannot be opened or changed
         ├── EncoderMismatchError   it was built with another encoder
@@ -108,6 +110,14 @@ class EncoderError(QuotelineError):
 
 class WeightsError(EncoderError):
     """The weights found are not the weights that were asked for."""
+
+
+class ReaderError(QuotelineError):
+    """The reader cannot be had or used."""
+
+
+class CalibrationError(ReaderError):
+    """A calibration that cannot be read or made, or is another reader's."""
 
 
 class DimensionError(QuotelineError):

@@ -1,13 +1,17 @@
-"""For tests: an encoder that needs no model, and what every implementation of a seam must hold.
+"""For tests: an encoder and a reader that need no model, and what every implementation of a seam must hold.
 
     HashingEncoder               texts that share words are close
+    OverlapReader                sentences that share words with the question answer it
     check_encoder_contract       for every Encoder
+    check_reader_contract        for every Reader
     check_vector_index_contract  for everything that stands in for VectorIndex
 
 The checks raise AssertionError and say what they found. They need no pytest.
 """
 
 import hashlib
+import math
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +26,7 @@ from index.derived import Neighbour, State
 from index.encoding import Context, Encoded, Encoder, Vectors
 from index.errors import CorpusDamagedError, DimensionError
 from index.lexical import analyze
+from index.reading import UNREAD, Reader, Reading
 from index.vectors import VectorIndex
 
 
@@ -78,6 +83,37 @@ def _direction(term: str, dim: int) -> Vectors:
     """Return `dim` times plus or minus one, always the same ones for a term."""
     bits = np.unpackbits(np.frombuffer(hashlib.shake_256(term.encode()).digest(-(-dim // 8)), dtype=np.uint8))
     return bits[:dim].astype(np.float32) * 2 - 1
+
+
+class OverlapReader:
+    """A fake Reader: the more of the question's stemmed words a sentence has, the surer it is that this answers.
+
+    The score goes from -6, none of them, to 6, all of them; the part reaches from the first of them to the last. It
+    reads `window` words of a passage; a sentence that ends past those was cut off.
+    """
+
+    def __init__(self, *, window: int = 1000, name: str = "overlap") -> None:
+        self._window = window
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def read(self, question: str, passages: Sequence[Context]) -> list[list[Reading]]:
+        asked = frozenset(analyze(question))
+        return [[self._read(asked, passage.text, span) for span in passage.spans] for passage in passages]
+
+    def _read(self, asked: frozenset[str], text: str, sentence: Span) -> Reading:
+        if len(text[: sentence.end].split()) > self._window:
+            return Reading(UNREAD, None)
+        shared = [
+            Span(word.start(), word.end())
+            for word in re.compile(r"\w+").finditer(text, sentence.start, sentence.end)
+            if asked.intersection(analyze(word[0]))
+        ]
+        share = len(asked.intersection(analyze(sentence.of(text)))) / max(len(asked), 1)
+        return Reading(12 * share - 6, Span(shared[0].start, shared[-1].end) if shared else None)
 
 
 # Encoders
@@ -217,6 +253,88 @@ def _cosine(one: Vectors, other: Vectors) -> float:
 
 def _off(one: Vectors, other: Vectors) -> float:
     return float(np.abs(one - other).max())
+
+
+# Readers
+
+_QUESTIONS = ("Did Iran send weaponry to Russia?", "Who wrote 👩\u200d👧 in Bogota\u0301?", "キーウで何が？", "?")
+
+
+def check_reader_contract(reader: Reader, *, tolerance: float = 0.05) -> None:
+    """Check all that Reader promises. Raises AssertionError.
+
+    tolerance: by how much a score may differ where a passage is read among others; bf16 rounds to a hundredth or two.
+    """
+    assert reader.name, "a reader without a name cannot be told from another"
+    _check_readings(reader, tolerance)
+    _check_cut_off(reader, tolerance)
+    _check_reading_threads(reader, tolerance)
+
+
+def _check_readings(reader: Reader, tolerance: float) -> None:
+    assert reader.read(_QUESTIONS[0], []) == [], "no passages have no readings"
+    assert reader.read(_QUESTIONS[0], [Context("Weapons", "", ())]) == [[]], "a passage without sentences has readings"
+    contexts = [
+        _context("Weapons for Russia", _TEXTS),
+        _context("", _TEXTS[:1]),
+        _context("", _TEXTS[3:5]),
+        _context("Cafe\u0301 👩\u200d👧", _TEXTS[5:]),
+        _context("", [f"{letter}." for letter in "abcdefghijklmnopqrstuvwxyz" * 2]),
+    ]
+    for question in _QUESTIONS:
+        together = reader.read(question, contexts)
+        assert len(together) == len(contexts), f"{len(contexts)} passages, readings of {len(together)}"
+        alone = [reader.read(question, [context])[0] for context in contexts]
+        turned = reader.read(question, contexts[::-1])[::-1]
+        for context, readings, *others in zip(contexts, together, alone, turned, strict=True):
+            _check_passage(readings, context)
+            for other in others:
+                _check_same(readings, other, tolerance, f"the readings of {context.text[:40]!r} depend on the others")
+    [one], [other] = (reader.read(question, contexts[1:2]) for question in (_QUESTIONS[0], _TEXTS[1]))
+    assert one[0].score != other[0].score, "the question is not read"
+    scores = [reading.score for reading in reader.read(_QUESTIONS[0], contexts)[0]]
+    assert len(set(scores)) > 1, "all sentences of a passage have one score"
+
+
+def _check_cut_off(reader: Reader, tolerance: float) -> None:
+    """Check what no window holds: sentences past it are told to be unread, and a long question leaves room for some."""
+    long = _context("A long list", [f"Weapons number {number} went to the front." for number in range(120)])
+    for question in (_QUESTIONS[0], "weapons " * 2000, "weapons" * 2000):
+        [readings] = reader.read(question, [long])
+        _check_passage(readings, long)
+        read = [reading.score > UNREAD for reading in readings]
+        assert read[0], "the first sentence of a long passage is not read"
+        assert read == sorted(read, reverse=True), "a sentence is cut off, and one after it is not"
+        [_, among] = reader.read(question, [_context("", _TEXTS[:1]), long])
+        _check_same(readings, among, tolerance, "the readings of a long passage depend on the others")
+
+
+def _check_reading_threads(reader: Reader, tolerance: float) -> None:
+    contexts = [
+        _context("Front", [f"Weapons number {number} went to {text}" for text in _TEXTS]) for number in range(4)
+    ]
+    questions = [f"{question} {number}" for number in range(2) for question in _QUESTIONS] + ["weapons " * 2000]
+    wanted = [reader.read(question, contexts) for question in questions]
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda question: reader.read(question, contexts), questions))
+    for one, other in zip(wanted, found, strict=True):
+        for readings, others in zip(one, other, strict=True):
+            _check_same(readings, others, tolerance, "threads disturb each other")
+
+
+def _check_passage(readings: Sequence[Reading], context: Context) -> None:
+    assert len(readings) == len(context.spans), f"{len(context.spans)} sentences, {len(readings)} readings"
+    for reading, span in zip(readings, context.spans, strict=True):
+        assert math.isfinite(reading.score), f"a score of {reading.score}"
+        assert reading.score >= UNREAD, f"a score of {reading.score}, below that of a sentence that was not read"
+        part = reading.part
+        assert part is None or reading.score > UNREAD, f"a part of a sentence that was not read: {part}"
+        assert part is None or span.covers(part), f"the part {part} leaves its sentence {span}"
+
+
+def _check_same(ones: Sequence[Reading], others: Sequence[Reading], tolerance: float, what: str) -> None:
+    apart = [abs(one.score - other.score) for one, other in zip(ones, others, strict=True)]
+    assert max(apart, default=0) <= tolerance, f"{what}: scores differ by {max(apart):.3f}"
 
 
 # Vector indexes
