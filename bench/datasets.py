@@ -1,10 +1,12 @@
 """Data sets in BEIR's layout: articles, questions, and what answers them.
 
 corpus.jsonl      one article per line: `_id` or `id`, `title`, `text`, and our own metadata
-queries.jsonl     one question per line: `_id` or `id`, `text`
+queries.jsonl     one question per line: `_id` or `id`, `text`; optional: `answers` (the words that answer),
+                  `answerable` (false where nothing here answers), `source_doc` (the article that it was made from)
 qrels.tsv         query-id, corpus-id, score, under a header; or BEIR's own `qrels/test.tsv`
 evidence.jsonl    optional: `query_id`, `doc_id`, `text` (the sentence that answers, as it stands in the article)
-                  and `ambiguous` (other sentences of that article may answer as well)
+                  and `ambiguous` (other sentences of that article may answer as well), `label` (what the sentence
+                  says of a claim: SUPPORT, CONTRADICT)
 """
 
 import csv
@@ -25,18 +27,29 @@ _PARTS = {"train", "dev", "tune", "test"}
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question, by its id."""
+    """A question, or a claim, by its id.
+
+    answers: words that answer, any of them. answerable: whether anything in the data set answers; None where it does
+    not say. source: the id of the article that the question was made from, where that is told.
+    """
 
     id: str
     text: str
+    answers: tuple[str, ...] = ()
+    answerable: bool | None = None
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What answers one question: any of `places`. ambiguous: the article may hold other sentences that do."""
+    """What answers one question: any of `places`.
+
+    ambiguous: the article may hold other sentences that do. labels: what they say of a claim, where that is told.
+    """
 
     places: tuple[Place, ...]
     ambiguous: bool = False
+    labels: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,25 +73,60 @@ class Dataset:
         """Return the questions that have a target, in order."""
         return [query for query in self.queries if query.id in self.targets]
 
+    def is_answerable(self, query: Query) -> bool | None:
+        """Return whether anything here answers; None where neither the question nor the targets tell."""
+        if query.answerable is not None:
+            return query.answerable and query.id in self.targets
+        return True if query.id in self.targets else None
+
+    def titles(self) -> dict[str, frozenset[str]]:
+        """Return by query id the titles of the articles that it is about; of a question of which nothing tells none."""
+        titles = {article.id: title_of(article) for article in self.articles}
+        found = {}
+        for query in self.queries:
+            places = self.targets[query.id].places if query.id in self.targets else ()
+            ids = {place.article_id for place in places} | ({query.source} if query.source else set())
+            found[query.id] = frozenset(titles[one] for one in ids if one in titles)
+        return found
+
     def sample(self, count: int) -> "Dataset":
         """Return the data set with at most `count` of its questions: the same ones on every machine, in every run."""
         chosen = sorted(self.queries, key=lambda query: hashlib.sha256(query.id.encode()).digest())
         return replace(self, queries=tuple(chosen[:count]))
 
 
+def title_of(article: Article) -> str:
+    """Return the title, which several paragraphs of one article share; of an article without one its id."""
+    return article.title or article.id
+
+
 def load_dataset(folder: Path) -> Dataset:
     """Read the data set in `folder`. Raises InputError, which names the file, where it is no such data set."""
     corpus = _existing(folder / "corpus.jsonl")
     articles, unread = _read_articles(corpus)
-    queries = tuple(
-        Query(str(record["_id"]), str(record["text"]))
-        for record in _records(_existing(folder / "queries.jsonl"), "_id", "text")
-    )
+    path = _existing(folder / "queries.jsonl")
+    queries = tuple(_query(record, path) for record in _records(path, "_id", "text"))
     relevant = _read_qrels(folder)
     evidence = folder / "evidence.jsonl"
     by_sentence = evidence.exists()
     targets = _sentence_targets(evidence, articles, relevant) if by_sentence else _article_targets(articles, relevant)
     return Dataset(_name(folder), corpus, tuple(articles.values()), unread, queries, targets, by_sentence)
+
+
+def _query(record: Mapping[str, object], path: Path) -> Query:
+    answers, answerable, source = record.get("answers") or [], record.get("answerable"), record.get("source_doc")
+    if not isinstance(answers, list) or not (answerable is None or isinstance(answerable, bool)):
+        raise InputError(
+            f"{path}: question {record['_id']} "
+            "has `answers` that are no list, or `answerable` that is neither true nor false"
+        )
+    return Query(
+        str(record["_id"]),
+        str(record["text"]),
+        tuple(map(str, answers)),
+        answerable,
+        None if source is None else str(source),
+    )
 
 
 def _name(folder: Path) -> str:
@@ -132,7 +180,10 @@ def _sentence_targets(
         if not places:
             raise InputError(f"{path}: the evidence for {query_id} does not stand in {article_id}, word for word")
         known = targets.get(query_id, Target(()))
-        targets[query_id] = Target(known.places + places, known.ambiguous or bool(record.get("ambiguous")))
+        label = frozenset({str(record["label"])} if record.get("label") else ())
+        targets[query_id] = Target(
+            known.places + places, known.ambiguous or bool(record.get("ambiguous")), known.labels | label
+        )
     return targets
 
 

@@ -1,18 +1,22 @@
 """How well ours and the baseline answer the questions of a data set."""
 
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.baseline import Baseline
 from bench.datasets import Dataset
 from bench.metrics import Place, hit_rate, mean_reciprocal_rank, rank_of
-from index.articles import Passage, Span
+from index.articles import Article, Passage, Span
 from index.corpus import Corpus
+from index.encoding import Encoder
 from index.errors import FormatError, QuestionError
 from index.formats import read_articles
-from index.retrieval import Retriever
+from index.ranking import Ranker
+from index.retrieval import Candidate, Retriever
 
 # How many sentences are looked at; passages are as many as the retriever looks at itself.
 DEPTH = 10
@@ -56,6 +60,19 @@ class Indexed:
     seconds: float
 
 
+@contextmanager
+def corpus_of(articles: Iterable[Article], encoder: Encoder) -> Iterator[Corpus]:
+    """Give a corpus of these articles that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="quoteline-bench-") as folder:
+        corpus = Corpus(Path(folder), encoder)
+        try:
+            for _ in corpus.add(articles):
+                pass
+            yield corpus
+        finally:
+            corpus.close()
+
+
 def index_articles(path: Path, corpus: Corpus) -> Indexed:
     """Add the articles of a corpus.jsonl, the way the command line does."""
     started = time.perf_counter()
@@ -88,8 +105,8 @@ def measure(dataset: Dataset, search: Search) -> Quality:
     )
 
 
-def search_ours(corpus: Corpus) -> Search:
-    """Return the product's own search, as the answering side calls it."""
+def search_ours(corpus: Corpus, ranker: Ranker) -> Search:
+    """Return the product's own search, as the answering side calls it; without a reader it is fusion's."""
     retriever = Retriever(corpus)
     sentences: dict[str, tuple[Span, ...]] = {}
 
@@ -102,15 +119,21 @@ def search_ours(corpus: Corpus) -> Search:
     def search(questions: Sequence[str]) -> Iterator[Found]:
         for question in questions:
             try:
-                retrieved = retriever.retrieve(question, top_k=DEPTH)
+                retrieved = retriever.retrieve(question, top_k=max(DEPTH, ranker.wanted))
             except QuestionError:
                 # What the product refuses to be asked, it does not answer.
                 yield Found(())
                 continue
-            quoted = [Place(one.sentence.article_id, one.sentence.span) for one in retrieved.candidates]
+            ranked = ranker.rank(question, retrieved).sentences[:DEPTH]
+            quoted = [place_of(one.candidate) for one in ranked]
             yield Found(quoted, [place(passage) for passage in retrieved.passages])
 
     return search
+
+
+def place_of(candidate: Candidate) -> Place:
+    """Return where a candidate stands."""
+    return Place(candidate.sentence.article_id, candidate.sentence.span)
 
 
 def search_baseline(baseline: Baseline) -> Search:

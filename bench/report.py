@@ -12,6 +12,7 @@ from pathlib import Path
 _PACKAGES = (
     "quoteline",
     "openvino",
+    "scikit-learn",
     "tokenizers",
     "faiss-cpu",
     "tantivy",

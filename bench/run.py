@@ -6,21 +6,25 @@ import json
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench import quality, report, speed
+from bench import quality, reading, report, speed
 from bench.baseline import Baseline, TorchModel
 from bench.datasets import Dataset, load_dataset
 from bench.quality import Indexed, Quality
+from bench.reading import ReadingFigures
 from bench.report import Figure
 from bench.servers import Ours, System, Theirs, serving
 from bench.speed import Asking, Starting
+from index.confidence import RETRIEVAL, calibration_for
 from index.corpus import Corpus
 from index.encoding import DEFAULT_MODEL, load_encoder
 from index.errors import InputError
+from index.ranking import READ, Ranker
+from index.reading import DEFAULT_READER, load_reader
 from index.retrieval import LONGEST_QUESTION
 from service.settings import Settings
 
@@ -65,17 +69,27 @@ def bench(dataset: Dataset, *, baseline: bool, output: Path) -> None:
         "machine": report.describe_machine(),
         "versions": report.describe_versions(),
         "figures": report.figures_as_json(figures),
+        "reading": asdict(measured.reading),
     }
+    print(f"{reading.render_reading(measured.reading)}\n")
     output.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     _say(f"written to {output}")
+    picture = output.with_suffix(".png")
+    drawn = reading.plot(measured.reading, picture)
+    _say(f"drawn in {picture}" if drawn else "not drawn: matplotlib, of the extra `dev`, is not installed")
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Everything that was measured; in each tuple ours comes first, then the baseline where it was measured."""
+    """Everything that was measured; in each tuple ours comes first, then the baseline where it was measured.
+
+    fused: ours by fusion alone; reading: the same with the reader.
+    """
 
     indexed: Indexed
-    quality: tuple[Quality, ...]
+    fused: Quality
+    reading: ReadingFigures
+    theirs: Quality | None
     encoding: tuple[float, ...]
     starting: tuple[Starting, ...]
     asking: tuple[Asking, ...]
@@ -83,13 +97,13 @@ class Measured:
     def figures(self) -> list[Figure]:
         """Return the figures in the order in which they are read."""
         rows: list[tuple[str, str, Sequence[float | None], bool]] = [
-            ("hit@1", "", [one.hit_1 for one in self.quality], True),
-            ("hit@5", "", [one.hit_5 for one in self.quality], True),
-            ("hit@10", "", [one.hit_10 for one in self.quality], True),
-            ("MRR@10", "", [one.mrr_10 for one in self.quality], True),
-            ("hit@1 without ambiguous questions", "", [one.hit_1_clear for one in self.quality], True),
-            ("passage recall@20", "", [self.quality[0].recall_20], True),
-            ("passage recall@50", "", [self.quality[0].recall_50], True),
+            *self._ranks(),
+            ("passage recall@20", "", [self.fused.recall_20], True),
+            ("passage recall@50", "", [self.fused.recall_50], True),
+            *((name, "", [value], more) for name, value, more in reading.reader_figures(self.reading)),
+            ("passages read", "per question", [self.reading.read], False),
+            *((f"stage: {stage.name}, p50", "ms", [stage.p50], False) for stage in self.reading.stages),
+            ("stage: total, fusion alone, p50", "ms", [self.reading.fused_total.p50], False),
             ("sentences encoded", "per second", self.encoding, True),
             ("articles added", "per second", [self.indexed.articles / self.indexed.seconds], True),
             ("ask p50", "ms", [one.p50 for one in self.asking], False),
@@ -106,6 +120,14 @@ class Measured:
             for name, unit, values, more_is_better in rows
         ]
 
+    def _ranks(self) -> Iterator[tuple[str, str, Sequence[float | None], bool]]:
+        names = {"hit_1": "hit@1", "hit_5": "hit@5", "hit_10": "hit@10", "mrr_10": "MRR@10"}
+        names["hit_1_clear"] = "hit@1 without ambiguous questions"
+        for field, name in names.items():
+            yield f"{name}, fusion alone", "", [getattr(self.fused, field)], True
+            theirs = [getattr(self.theirs, field)] if self.theirs else []
+            yield name, "", [getattr(self.reading.ranks, field), *theirs], True
+
 
 def _measure(dataset: Dataset, models: Path, folder: Path, *, baseline: bool) -> Measured:
     ours, theirs = Ours(dataset.corpus, folder / "ours", models), Theirs(dataset.corpus, folder / "theirs")
@@ -113,7 +135,8 @@ def _measure(dataset: Dataset, models: Path, folder: Path, *, baseline: bool) ->
     questions = [query.text for query in dataset.queries if len(query.text) <= LONGEST_QUESTION]
     if not questions:
         raise InputError(f"{dataset.name} has no question that can be asked")
-    encoder = load_encoder(DEFAULT_MODEL, models)
+    # The reader, too, is prepared before a server is started.
+    encoder, reader = load_encoder(DEFAULT_MODEL, models), load_reader(DEFAULT_READER, models)
     _say("starting, cold and warm …")
     starting = speed.measure_starting(systems, questions[0], folder)
     _say("asking over HTTP …")
@@ -130,13 +153,16 @@ def _measure(dataset: Dataset, models: Path, folder: Path, *, baseline: bool) ->
         model = TorchModel() if baseline else None
         encoding = speed.encoding_rates(corpus, model)
         _say("answering every question …")
-        searches = [quality.search_ours(corpus)]
+        fused = quality.measure(dataset, quality.search_ours(corpus, Ranker(corpus, None, RETRIEVAL)))
+        calibration = calibration_for(reader.name if reader else "")
+        read = reading.measure_reading(dataset, corpus, reader, calibration, READ)
+        theirs_found = None
         if model is not None:
-            searches.append(quality.search_baseline(Baseline.load(model, folder / "theirs")))
-        found = [quality.measure(dataset, search) for search in searches]
+            search = quality.search_baseline(Baseline.load(model, folder / "theirs"))
+            theirs_found = quality.measure(dataset, search)
     finally:
         corpus.close()
-    return Measured(indexed, tuple(found), tuple(encoding), tuple(starting), tuple(asking))
+    return Measured(indexed, fused, read, theirs_found, tuple(encoding), tuple(starting), tuple(asking))
 
 
 def _describe(dataset: Dataset, measured: Measured) -> dict[str, object]:
@@ -147,7 +173,7 @@ def _describe(dataset: Dataset, measured: Measured) -> dict[str, object]:
         "sentences": measured.indexed.sentences,
         "passages": measured.indexed.passages,
         "questions": len(dataset.queries),
-        "questions_with_a_target": measured.quality[0].questions,
+        "questions_with_a_target": measured.fused.questions,
         "targets": "sentences" if dataset.by_sentence else "articles",
     }
 

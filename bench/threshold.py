@@ -1,4 +1,4 @@
-"""Fit `index.confidence`: `python -m bench.threshold DIR`, with SQuAD 2.0 (or the like) in BEIR's layout.
+"""Fit `index.confidence.RETRIEVAL`: `python -m bench.threshold DIR`, with SQuAD 2.0 (or the like) in BEIR's layout.
 
 queries.jsonl must say for each question whether it is `answerable` and from which article it was made (`source_doc`).
 Corpora of many sizes are asked questions that they answer, questions about the very paragraph that it does not answer,
@@ -21,10 +21,10 @@ from sklearn.metrics import roc_auc_score
 
 from bench.datasets import load_dataset
 from index.articles import Article
-from index.confidence import inputs, sentence_answers
+from index.confidence import RETRIEVAL, inputs, score
 from index.corpus import Corpus
 from index.encoding import DEFAULT_MODEL, Encoder, load_encoder
-from index.retrieval import Features, Retriever
+from index.retrieval import Candidate, Retriever
 from service.settings import Settings
 
 SMALL_CORPORA = 80
@@ -44,24 +44,24 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What a question met: the first candidate's features, and whether anything in the corpus answers."""
+    """What a question met: the first candidate, and whether anything in the corpus answers."""
 
     kind: str
     answerable: bool
-    features: Features
+    first: Candidate
 
 
 def main(folder: Path) -> None:
     """Print the fitted coefficients and the table, for them and for those in use."""
     cases = list(collect(folder, random.Random(7)))  # noqa: S311 - chooses questions, not secrets
-    rows = np.array([inputs(case.features) for case in cases])
+    rows = np.array([inputs(case.first.features) for case in cases])
     labels = np.array([case.answerable for case in cases])
     weights = np.array([WEIGHT[case.kind] for case in cases])
     model = LogisticRegression(C=10.0, max_iter=1000).fit(rows, labels, sample_weight=weights)
     cosine, coverage = model.coef_[0]
-    print(f"fitted: cosine {cosine:.2f}, coverage {coverage:.2f}, bias {model.intercept_[0]:.2f}")
+    print(f"fitted: cosine {cosine:.2f}, words {coverage:.2f}, bias {model.intercept_[0]:.2f}")
     print("in use:")
-    report(cases, np.array([sentence_answers(case.features) for case in cases]))
+    report(cases, np.array([score(RETRIEVAL, case.first, 0.0).probability for case in cases]))
 
 
 def collect(folder: Path, chance: random.Random) -> Iterator[Case]:
@@ -124,7 +124,7 @@ def _ask(encoder: Encoder, articles: Sequence[Article], questions: Sequence[Ques
             candidates = retriever.retrieve(question.text, top_k=1).candidates
             if candidates:
                 answerable = question.answerable and question.article_id in ids
-                yield Case(kind, answerable, candidates[0].features)
+                yield Case(kind, answerable, candidates[0])
         corpus.close()
 
 

@@ -17,16 +17,18 @@ import anyio
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
+from index.articles import Span
 from index.corpus import Corpus
-from index.encoding import Encoder, load_encoder
+from index.encoding import Context, Encoder, load_encoder
 from index.errors import QuotelineError
 from index.isolation import Isolated
+from index.reading import Reader
 from service import metrics, problems
 from service.access import AccessMiddleware
-from service.answering import Answerer
 from service.fetching import Fetcher
 from service.gate import BodyBounds, Gate, SafeHeaders
 from service.keys import KeyStore
+from service.readers import open_answerer, open_reader
 from service.requestlog import LOGGING, Faults, RequestLog
 from service.routes import articles, ask, changes, citations, docs, health, terminal
 from service.routes import metrics as metrics_routes
@@ -57,6 +59,9 @@ _WARMING = (
     "Is anybody there?",
     "Is there anybody who can say what all of these articles are about, and when and why?",
 )
+# What stands for passages before there are any: this sentence, so many times. A reader has a model for each of several
+# lengths, made when it is first needed.
+_WARMING_SENTENCE, _WARMING_TIMES = "The weather was as fine as it had been the day before.", range(1, 24, 2)
 
 
 def serve(settings: Settings) -> None:
@@ -109,11 +114,12 @@ def create_worker_app() -> FastAPI:
     return create_app(Settings())
 
 
-def create_app(settings: Settings, *, encoder: Encoder | None = None) -> FastAPI:
+def create_app(settings: Settings, *, encoder: Encoder | None = None, reader: Reader | None = None) -> FastAPI:
     """Return the application; once it starts, the corpus is opened beside it, and closed when it ends.
 
     Until then `app.state.corpus` and `app.state.answerer` are None, and /readyz answers 503.
-    encoder: in place of the one that the settings name; as it is there already, the start waits for the corpus.
+    encoder: in place of the one that the settings name; as it is there already, the start waits for the corpus. Then
+    `reader`, or none, is in place of the reader that they name.
     """
     provider = start_tracing()
 
@@ -123,7 +129,7 @@ def create_app(settings: Settings, *, encoder: Encoder | None = None) -> FastAPI
         app.state.probes = anyio.CapacityLimiter(2)
         app.state.turns = Turns()
         app.state.reader, app.state.fetcher = Isolated(), Fetcher() if settings.fetch else None
-        keeper = _Keeper(app, settings, encoder)
+        keeper = _Keeper(app, settings, encoder, reader)
         keeper.start()
         try:
             if encoder is not None:
@@ -172,10 +178,12 @@ def create_app(settings: Settings, *, encoder: Encoder | None = None) -> FastAPI
 class _Keeper(threading.Thread):
     """Opens the corpus, however many attempts that takes; follows what other processes change; closes it."""
 
-    def __init__(self, app: FastAPI, settings: Settings, encoder: Encoder | None) -> None:
+    def __init__(self, app: FastAPI, settings: Settings, encoder: Encoder | None, reader: Reader | None) -> None:
         super().__init__(name="corpus", daemon=True)
         self.tried = threading.Event()
-        self._state, self._settings, self._encoder = app.state, settings, encoder
+        self._state, self._settings = app.state, settings
+        self._encoder, self._reader = encoder, reader if settings.read else None
+        self._reader_is_open = encoder is not None
         self._ending = threading.Event()
         self._trouble: str | None = None
         self._generation, self._changed = -1, 0.0
@@ -214,15 +222,19 @@ class _Keeper(threading.Thread):
 
     def _open(self) -> Corpus:
         self._encoder = self._encoder or load_encoder(self._settings.model, self._settings.models_folder)
+        if not self._reader_is_open:
+            self._reader, self._reader_is_open = open_reader(self._settings), True
         corpus = Corpus(self._settings.corpus_folder, self._encoder)
         try:
-            answerer = Answerer(corpus, answered=self._settings.answered, perhaps=self._settings.perhaps)
+            answerer = open_answerer(corpus, self._settings, self._reader)
             for question in _WARMING:
                 answerer.ask(question)
+                if self._reader is not None:
+                    self._reader.read(question, _made_up_passages())
         except BaseException:
             corpus.close()
             raise
-        self._state.corpus, self._state.answerer = corpus, answerer
+        self._state.answerer, self._state.corpus = answerer, corpus
         return corpus
 
     def _attend(self, corpus: Corpus) -> None:
@@ -255,6 +267,13 @@ class _Keeper(threading.Thread):
             # Where somebody reads an older state, not all can be erased: another attempt is made after as long again.
             self._changed = self._traces_since = now
             corpus.compact()
+
+
+def _made_up_passages() -> list[Context]:
+    """Return passages of several lengths, up to all that a reader reads of one."""
+    step = len(_WARMING_SENTENCE) + 1
+    spans = [Span(n * step, n * step + step - 1) for n in range(max(_WARMING_TIMES))]
+    return [Context("", " ".join([_WARMING_SENTENCE] * times), tuple(spans[:times])) for times in _WARMING_TIMES]
 
 
 def _environment(settings: Settings) -> dict[str, str]:

@@ -40,6 +40,17 @@ class Quotation:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Words of a quote, and where they stand: offsets as in Quotation, in the article's text and not in the quote."""
+
+    text: str
+    start_char: int
+    end_char: int
+    start_utf16: int
+    end_utf16: int
+
+
+@dataclass(frozen=True, slots=True)
 class CitationId:
     """What the id of a citation says."""
 
@@ -91,3 +102,11 @@ def quotation(record: Record, span: Span, base_url: str) -> Quotation:
         before=sentences[before].of(article.text) if before >= 0 else None,
         after=sentences[after].of(article.text) if after < len(sentences) else None,
     )
+
+
+def part_of(quoted: Quotation, span: Span) -> Part:
+    """Return the words of a quotation in `span`, which lies inside it and counts in the article's text."""
+    start, end = span.start - quoted.start_char, span.end - quoted.start_char
+    start_utf16 = quoted.start_utf16 + utf16_offset(quoted.quote, start)
+    text = quoted.quote[start:end]
+    return Part(text, span.start, span.end, start_utf16, start_utf16 + utf16_offset(text, len(text)))

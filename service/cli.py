@@ -1,5 +1,6 @@
-"""The command line: `quoteline serve | add | ask | articles | remove | keys | check | backup | restore | …`."""
+"""The command line: `quoteline serve | add | ask | articles | remove | keys | check | calibrate | …`."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,9 +18,10 @@ from index.errors import CorpusDamagedError, CorpusError, FormatError, InputErro
 from index.formats import MEDIA_TYPES
 from index.isolation import Isolated
 from index.store import Filters, Restored, read_backup
-from service.answering import DEFAULT_TOP_K, MOST_TOP_K, Answerer
+from service.answering import DEFAULT_TOP_K, MOST_TOP_K
 from service.keycommands import keys
 from service.plaintext import render_answer
+from service.readers import open_answerer, open_reader
 from service.settings import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -70,6 +72,7 @@ def _corpus(
 
 
 _COMMON = ("data", "model", "models")
+_READING = ("reader", "read")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -116,14 +119,15 @@ def add(paths: tuple[Path, ...], collection: str | None, **given: object) -> Non
 @click.argument("question", nargs=-1, required=True)
 @click.option("--top-k", default=DEFAULT_TOP_K, type=click.IntRange(1, MOST_TOP_K), help="The most citations to show.")
 @click.option("--collection", "collections", multiple=True, help="Ask this collection only; may be repeated.")
-@_flags(*_COMMON, "answered", "perhaps")
+@_flags(*_COMMON, *_READING, "calibration", "answered", "perhaps")
 def ask(question: tuple[str, ...], top_k: int, collections: tuple[str, ...], **given: object) -> None:
     """Ask QUESTION; exit code 3 where nothing answers."""
     settings = _settings(**given)
     with _corpus(settings) as corpus:
-        answerer = Answerer(corpus, answered=settings.answered, perhaps=settings.perhaps)
+        answerer = open_answerer(corpus, settings, open_reader(settings))
         answer = answerer.ask(" ".join(question), top_k=top_k, filters=Filters(collections=collections))
-    click.echo(render_answer(answer), nl=False)
+    # click takes the colour out of what goes to no terminal.
+    click.echo(render_answer(answer, color=not os.environ.get("NO_COLOR")), nl=False)
     # Not 1, an error of ours, nor 2, an error of use.
     sys.exit(3 if answer.verdict == "unanswered" else 0)
 
@@ -221,12 +225,38 @@ def check(**given: object) -> None:
 
 
 @commands.command()
-@_flags("data", "model", "models")
+@_flags(*_COMMON, *_READING)
 def prepare(**given: object) -> None:
-    """Prepare the encoder, so that it runs without torch; other commands do it by themselves where torch is there."""
+    """Prepare encoder and reader to run without torch; other commands do it by themselves where torch is there."""
     settings = _settings(**given)
-    encoder = load_encoder(settings.model, settings.models_folder)
-    click.echo(f"{encoder.name} is ready in {settings.models_folder}")
+    encoder, reader = load_encoder(settings.model, settings.models_folder), open_reader(settings)
+    for one in (encoder, reader):
+        if one is not None:
+            click.echo(f"{one.name} is ready in {settings.models_folder}")
+
+
+@commands.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file to write, if not the one that is used from then on.",
+)
+@_flags(*_COMMON, *_READING)
+def calibrate(folder: Path, output: Path | None, **given: object) -> None:
+    """Fit probabilities to the questions in FOLDER, in BEIR's layout, with encoder and reader as they are set.
+
+    Servers that run already have to be restarted.
+    """
+    settings = _settings(**given)
+    try:
+        from bench.calibration import calibrate as fit
+    except ImportError as error:
+        raise _no_checkout("calibrate") from error
+    output = output or settings.calibration_file
+    output.parent.mkdir(parents=True, exist_ok=True)
+    fit(folder, settings, output)
+    click.echo(f"wrote {output}", err=True)
 
 
 @commands.command(context_settings={"ignore_unknown_options": True})
@@ -236,10 +266,14 @@ def bench(arguments: tuple[str, ...]) -> None:
     try:
         from bench.run import main as measure
     except ImportError as error:
-        raise InputError(
-            "`quoteline bench` needs the repository's bench/ folder and its full set of packages; run it in a checkout"
-        ) from error
+        raise _no_checkout("bench") from error
     sys.exit(measure(list(arguments)))
+
+
+def _no_checkout(command: str) -> InputError:
+    return InputError(
+        f"`quoteline {command}` needs the repository's bench/ folder and its full set of packages; run it in a checkout"
+    )
 
 
 def _restore(settings: Settings, folder: Path, with_deleted: bool) -> Restored:

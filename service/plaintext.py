@@ -7,6 +7,8 @@ from service.answering import Answer, Citation
 
 WIDTH = 80
 
+_BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
+
 # What an article holds must not steer a terminal: control characters are shown as their pictures (U+2400 and on), the
 # marks that turn the direction of writing are left out. JSON has the quote as it is.
 _HARMLESS = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"}
@@ -14,38 +16,40 @@ _HARMLESS |= {0x7F: 0x2421} | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
 _HARMLESS |= dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 
 
-def render_answer(answer: Answer) -> str:
-    """Return the answer as text that ends with a newline.
+def render_answer(answer: Answer, *, color: bool = False) -> str:
+    """Return the answer as text that ends with a newline. color: set the words that answer in bold.
 
     A quote stands on a line of its own and is never wrapped, so that what is copied is what was written; all else is
     wrapped at 80 columns.
     """
-    return "\n".join(_lines(answer)) + "\n"
+    return "\n".join(_lines(answer, color)) + "\n"
 
 
-def _lines(answer: Answer) -> Iterator[str]:
+def _lines(answer: Answer, color: bool) -> Iterator[str]:
     yield from _wrap(_headline(answer))
     for citation in answer.citations:
         yield ""
-        yield from _citation(citation, f"[{citation.n}]")
+        yield from _citation(citation, f"[{citation.n}]", color)
     if answer.nearest:
         yield from ("", "Nearest, but not an answer:")
         for citation in answer.nearest:
             yield ""
-            yield from _citation(citation, " - ")
+            yield from _citation(citation, " - ", color)
 
 
 def _headline(answer: Answer) -> str:
     if answer.verdict == "unanswered":
-        return f"Nothing here answers that (probability {answer.probability:.2f})." if answer.nearest else answer.reason
+        if not answer.nearest:
+            return answer.reason
+        return f"{answer.reason.removesuffix('.')} (probability {answer.probability:.2f})."
     sources = len({citation.article_id for citation in answer.citations})
     word = "answers" if answer.verdict == "answered" else "may answer"
     many = f"{_count(answer.citations, 'sentence')} from {sources} {'article' if sources == 1 else 'articles'}"
     return f"{many}; the first {word} (probability {answer.probability:.2f})."
 
 
-def _citation(citation: Citation, mark: str) -> Iterator[str]:
-    yield f"{mark} {_harmless(citation.quote)}"
+def _citation(citation: Citation, mark: str, color: bool) -> Iterator[str]:
+    yield f"{mark} {_quote(citation, color)}"
     named = citation.title or citation.url or citation.article_id
     facts = [named, citation.source, citation.date and citation.date.isoformat()]
     facts += [f"page {citation.page}" if citation.page else None, f"score {citation.score:.2f}"]
@@ -53,6 +57,16 @@ def _citation(citation: Citation, mark: str) -> Iterator[str]:
     yield from _wrap(about, indent="    ")
     # A link is not wrapped either: a terminal opens what stands on one line.
     yield f"    {citation.url}" if citation.url else f"    {citation.id}"
+
+
+def _quote(citation: Citation, color: bool) -> str:
+    """Return the quote; all of it is made harmless, and what steers the terminal is ours alone."""
+    quote, part = citation.quote, citation.part
+    if not color or part is None:
+        return _harmless(quote)
+    start, end = part.start_char - citation.start_char, part.end_char - citation.start_char
+    front, bold, back = (_harmless(words) for words in (quote[:start], quote[start:end], quote[end:]))
+    return f"{front}{_BOLD}{bold}{_PLAIN}{back}"
 
 
 def _wrap(text: str, *, indent: str = "") -> list[str]:

@@ -8,6 +8,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from index.confidence import ANSWERED, PERHAPS
 from index.encoding import DEFAULT_MODEL
+from index.ranking import READ
+from index.reading import DEFAULT_READER
 
 
 class Settings(BaseSettings):
@@ -20,7 +22,20 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="the port to listen on")
     model: str = Field(DEFAULT_MODEL, description="the encoder: a sentence-transformers name or folder")
     models: Path | None = Field(
-        None, description="the folder of prepared encoders; if unset, `models` in the data folder"
+        None, description="the folder of prepared encoders and readers; if unset, `models` in the data folder"
+    )
+    reader: str = Field(
+        DEFAULT_READER,
+        description="what reads the best passages: `quoteline`, `none`, or the name or folder of a cross-encoder or an "
+        "extractive question-answering model",
+    )
+    read: int = Field(
+        READ, ge=0, le=50, description="the most passages that are read for a question; 0 is as good as no reader"
+    )
+    calibration: Path | None = Field(
+        None,
+        description="the file of `quoteline calibrate`; if unset, `calibration.json` in the data folder where there is "
+        "one, else what is shipped",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where articles are encoded as they are added; `auto` takes a GPU where there is one"
@@ -61,5 +76,10 @@ class Settings(BaseSettings):
 
     @property
     def models_folder(self) -> Path:
-        """The folder of prepared encoders."""
+        """The folder of prepared encoders and readers."""
         return self.models or self.data / "models"
+
+    @property
+    def calibration_file(self) -> Path:
+        """The file of a calibration of one's own; it need not be there, unless it was named."""
+        return self.calibration or self.data / "calibration.json"

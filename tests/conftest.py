@@ -7,7 +7,8 @@ from index.articles import Article
 from index.corpus import Corpus
 from index.encoding import DEFAULT_MODEL, Encoder, load_encoder
 from index.formats import read_articles
-from index.testing import HashingEncoder
+from index.reading import DEFAULT_READER, Reader, load_reader
+from index.testing import HashingEncoder, OverlapReader
 
 CHECKOUT = Path(__file__).parents[1]
 
@@ -21,6 +22,19 @@ def hashing_encoder() -> HashingEncoder:
 def real_encoder() -> Encoder:
     """The default encoder; prepared under `var/models` of the checkout where it is not yet."""
     return load_encoder(DEFAULT_MODEL, CHECKOUT / "var" / "models")
+
+
+@pytest.fixture(scope="session")
+def overlap_reader() -> OverlapReader:
+    return OverlapReader()
+
+
+@pytest.fixture(scope="session")
+def real_reader() -> Reader:
+    """The default reader; prepared under `var/models` of the checkout where it is not yet."""
+    reader = load_reader(DEFAULT_READER, CHECKOUT / "var" / "models")
+    assert reader is not None
+    return reader
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`python -m training DATA`: mine examples, train, and write the weights to `build/training/`."""
+"""`python -m training DATA`: mine examples, train, and write the weights that are shipped."""
 
 import argparse
 import pickle
@@ -9,17 +9,16 @@ from collections import Counter
 from pathlib import Path
 
 import torch
-from transformers import AutoModel
 
 from index.encoding import DEFAULT_MODEL, default_weights, load_encoder
-from index.network import ReaderNetwork
+from index.reading import base_network
 from service.settings import Settings
 from training import sources
 from training.examples import Example
+from training.export import export
 from training.train import Recipe, train
 from training.variety import made_questions
 
-WIDTH = 384
 # Chosen within an hour of two cores; RAMDocs is held out.
 RECIPE = Recipe(
     passes={
@@ -44,18 +43,36 @@ def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(prog="python -m training", description="Train the reader.")
     parser.add_argument("data", type=Path, help="the folder of the data sets")
-    parser.add_argument("--output", type=Path, default=Path("build/training"), help="a folder (default: %(default)s)")
+    parser.add_argument(
+        "--output", type=Path, default=Path("build/training"), help="where examples and checkpoints go (%(default)s)"
+    )
+    parser.add_argument(
+        "--weights", type=Path, help="where the weights go: `index/weights` to ship them (default: `weights` in there)"
+    )
+    parser.add_argument("--from", dest="checkpoint", type=Path, help="export this checkpoint instead of training")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    examples = mined(options.data, options.output / "examples.pickle")
-    chosen = [one for one in examples if not held_out(one)]
-    chance = random.Random(RECIPE.seed)  # noqa: S311 - chooses examples, not secrets
+    network = base_network(default_weights(), attention="eager")
+    if options.checkpoint:
+        network.load_state_dict(torch.load(options.checkpoint, weights_only=True))
+    else:
+        checkpoint = options.output / "network.pt"
+        train(
+            network, default_weights() / "tokenizer.json", _examples(options.data, options.output), RECIPE, checkpoint
+        )
+    weights = export(network, options.weights or options.output / "weights")
+    print(f"{weights}: {weights.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
+
+
+def _examples(data: Path, output: Path) -> list[Example]:
+    """Return what is trained on."""
+    chosen = [one for one in mined(data, output / "examples.pickle") if not held_out(one)]
+    chance = random.Random(RECIPE.seed)
     for source, count in MADE.items():
         chosen += list(made_questions([one for one in chosen if one.source == source], count, chance))
     for source, count in sorted(Counter(one.source for one in chosen).items()):
         print(f"{source}: {count}", file=sys.stderr)
-    network = ReaderNetwork(AutoModel.from_pretrained(str(default_weights()), attn_implementation="eager"), WIDTH)
-    train(network, default_weights() / "tokenizer.json", chosen, RECIPE, options.output / "network.pt")
+    return chosen
 
 
 def held_out(example: Example) -> bool:
@@ -68,7 +85,7 @@ def mined(data: Path, cache: Path) -> list[Example]:
     """Return the examples of all sources; mined once, then read from `cache`, a file that this wrote."""
     if not cache.exists():
         encoder = load_encoder(DEFAULT_MODEL, Settings().models_folder)
-        chance = random.Random(RECIPE.seed)  # noqa: S311 - chooses examples, not secrets
+        chance = random.Random(RECIPE.seed)
         found = [
             *sources.squad(data, "tune", encoder),
             *sources.quac(data, encoder),

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from index.frames import QUESTION, Framer, pad
+from index.frames import QUESTION, Frame, Framer, pad
 from training.examples import Example, Labelled
 
 UNKNOWN = -1
@@ -30,7 +30,9 @@ class TrainingBatch:
 
 def batch(framer: Framer, examples: Sequence[Example], passages: Sequence[Sequence[Labelled]]) -> TrainingBatch:
     """Return the batch of `examples`, each with the passages chosen for it."""
-    frames, owner, labelled = [], [], []
+    frames: list[Frame] = []
+    labelled: list[Labelled] = []
+    owner: list[int] = []
     for number, (example, chosen) in enumerate(zip(examples, passages, strict=True)):
         frames += framer.frames(example.question, [one.context for one in chosen])
         owner += [number] * len(chosen)

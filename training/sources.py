@@ -1,12 +1,12 @@
 """Sources: each yields examples from one data set, mined with the product's own retrieval where it has a corpus.
 
-    squad        SQuAD 1.1 and 2.0: answers in paragraphs; questions about a paragraph that does not answer them
-    quac         QuAC's answers, from CANARD: the answers of one conversation, in order, are about a section's text
-    expertqa     long answers by sentence; distractors are sentences of answers to near questions
-    strategyqa   yes-or-no questions and the facts that decide them
-    pubmedqa     yes-or-no questions, abstracts and their conclusions
-    scifact      claims, and the sentences of abstracts that support or contradict them
-    ramdocs      ambiguous questions with right, wrong and off-topic documents; held out
+squad        SQuAD 1.1 and 2.0: answers in paragraphs; questions about a paragraph that does not answer them
+quac         QuAC's answers, from CANARD: the answers of one conversation, in order, are about a section's text
+expertqa     long answers by sentence; distractors are sentences of answers to near questions
+strategyqa   yes-or-no questions and the facts that decide them
+pubmedqa     yes-or-no questions, abstracts and their conclusions
+scifact      claims, and the sentences of abstracts that support or contradict them
+ramdocs      ambiguous questions with right, wrong and off-topic documents; held out
 """
 
 import json
@@ -54,7 +54,9 @@ def squad(data: Path, half: str, encoder: Encoder) -> Iterator[Example]:
             told = evidence.get(record["id"])
             places = {told["doc_id"]: told["text"]} if told else {}
             words = [record["source_doc"]] if told is None else []
-            passages = miner.mine(record["text"], places, told and told["answer"], record["answers"], always=words)
+            passages = miner.mine(
+                record["text"], places, told["answer"] if told else None, record["answers"], always=words
+            )
             group = miner.title(record["source_doc"])
             yield Example("squad", group, record["text"], tuple(passages))
 
@@ -75,7 +77,10 @@ def scifact(data: Path, encoder: Encoder) -> Iterator[Example]:
             if not told and record.get("label") != ["NOINFO"]:
                 continue
             labelled = [
-                Labelled(context, tuple(any(_same(span.of(context.text), one) for one in told.get(doc, ())) for span in spans))
+                Labelled(
+                    context,
+                    tuple(any(_same(span.of(context.text), one) for one in told.get(doc, ())) for span in spans),
+                )
                 for doc in record["cited_doc_ids"]
                 for context in miner.contexts(doc)
                 for spans in [context.spans]
@@ -99,7 +104,9 @@ def quac(data: Path, encoder: Encoder) -> Iterator[Example]:
             if len(answer.split()) < 4:
                 continue  # a few words are no sentence
             labelled = [
-                Labelled(context, tuple(span.of(context.text).rstrip(".") == answer.rstrip(".") for span in context.spans))
+                Labelled(
+                    context, tuple(span.of(context.text).rstrip(".") == answer.rstrip(".") for span in context.spans)
+                )
                 for context in contexts
             ]
             labelled.sort(key=lambda one: not one.helps)

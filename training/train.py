@@ -44,7 +44,7 @@ def train(
     network: ReaderNetwork, tokenizer: Path, examples: Sequence[Example], recipe: Recipe, checkpoint: Path
 ) -> None:
     """Train `network` in place on `examples`; its weights are written to `checkpoint` now and then."""
-    chance = random.Random(recipe.seed)  # noqa: S311 - chooses examples, not secrets
+    chance = random.Random(recipe.seed)
     torch.manual_seed(recipe.seed)
     framer = Framer(Tokenizer.from_file(str(tokenizer)))
     batches = list(_batches(examples, recipe, chance))
@@ -62,7 +62,7 @@ def train(
     for step, few in enumerate(batches, start=1):
         made = batch(framer, few, [choose(one, recipe, chance) for one in few])
         parts = _losses(network, made, len(few))
-        (parts[0] + 0.5 * parts[1] + 0.5 * parts[2]).backward()
+        torch.autograd.backward(parts[0] + 0.5 * parts[1] + 0.5 * parts[2])
         nn.utils.clip_grad_norm_([*body, *heads], 1.0)
         optimizer.step()
         schedule.step()
@@ -83,7 +83,8 @@ def train(
 def trainable(network: ReaderNetwork, frozen: int) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """Return the parameters that are trained, of the encoder and of the heads; all others are frozen."""
     fixed = ("encoder.embeddings.", "encoder.pooler.", *(f"encoder.encoder.layer.{layer}." for layer in range(frozen)))
-    body, heads = [], []
+    body: list[nn.Parameter] = []
+    heads: list[nn.Parameter] = []
     for name, parameter in network.named_parameters():
         parameter.requires_grad = not name.startswith(fixed)
         if parameter.requires_grad:

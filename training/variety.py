@@ -1,4 +1,4 @@
-"""Variety: questions made by rule beside those that people asked, so that the reader meets more forms than one set has."""
+"""Variety: questions made by rule beside those that people asked, for more forms than any one set has."""
 
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +14,7 @@ Maker = Callable[[str], str | None]
 # Yes-or-no questions twice: no data set here has many, and people ask them.
 _MAKERS: Sequence[Maker] = (yes_no_question, yes_no_question, subject_question, time_question, number_question)
 # A pronoun as subject makes a question that no title or neighbour can explain.
-_PRONOUNS = frozenset("he she it they this these those that we i you there one".split())
+_PRONOUNS = frozenset(["he", "she", "it", "they", "this", "these", "those", "that", "we", "i", "you", "there", "one"])
 
 
 def varied(example: Example, chance: Chance) -> Example:

@@ -21,6 +21,8 @@ router = APIRouter(tags=["ask"])
 _JSON = TypeAdapter(Answer)
 # Programs that people type, by what their User-Agent begins with.
 _TERMINALS = ("curl/", "wget/", "httpie/", "xh/")
+_COLOR = "in plain text, set the words that answer in bold for a terminal; `?color` is enough, and `never` is none"
+_NOT = frozenset({"0", "false", "never", "no", "off"})
 _BOTH: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The answer; the header `Quoteline-Verdict` repeats its verdict.",
@@ -99,19 +101,22 @@ def ask_by_link(
     ] = None,
     date_from: Day | None = None,
     date_to: Day | None = None,
+    color: Annotated[str | None, Query(description=_COLOR)] = None,
+    no_color: Annotated[str | None, Query(alias="T", description="no colour, whatever `color` says")] = None,
 ) -> Response:
     """Answer a question; plain text for curl, wget and httpie, JSON for others. `Accept` decides where it is given."""
     collections = caller.collections_asked(collection or ())
     filters = Filters(tuple(article_id or ()), tuple(source or ()), date_from, date_to, collections)
     answer = answerer.ask(q, top_k=top_k, filters=filters, base_url=base_url)
-    return _render(answer, as_text=_accepts_text(request, sniff=True))
+    colored = no_color is None and color is not None and color.lower() not in _NOT
+    return _render(answer, as_text=_accepts_text(request, sniff=True), color=colored)
 
 
-def _render(answer: Answer, *, as_text: bool) -> Response:
+def _render(answer: Answer, *, as_text: bool, color: bool = False) -> Response:
     observe_answer(answer)
     headers = {"Quoteline-Verdict": answer.verdict}
     if as_text:
-        return PlainTextResponse(render_answer(answer), headers=headers)
+        return PlainTextResponse(render_answer(answer, color=color), headers=headers)
     return Response(_JSON.dump_json(answer), media_type="application/json", headers=headers)
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from index.corpus import Corpus
 from index.errors import OverloadError
+from service.answering import Answerer
 from service.problems import responses
 
 router = APIRouter(tags=["health"])
@@ -35,6 +36,7 @@ class Readiness(BaseModel):
     sentences: int
     passages: int
     encoder: str
+    reader: str | None
 
 
 @router.get("/healthz", responses=responses(500), summary="Alive?")
@@ -47,9 +49,10 @@ async def healthz() -> Health:
 async def readyz(request: Request) -> Readiness:
     """Return 200 once the corpus can answer, and 503 until then and while the server stops."""
     corpus: Corpus | None = request.app.state.corpus
-    if corpus is None:
+    answerer: Answerer | None = request.app.state.answerer
+    if corpus is None or answerer is None:
         raise OverloadError("the corpus is not open yet, or not any more; try again", retry_after=2)
-    return await in_probe_thread(request, _readiness, corpus)
+    return await in_probe_thread(request, _readiness, corpus, answerer)
 
 
 async def in_probe_thread(request: Request, function: Callable[[*Given], Got], *given: *Given) -> Got:
@@ -57,7 +60,7 @@ async def in_probe_thread(request: Request, function: Callable[[*Given], Got], *
     return await anyio.to_thread.run_sync(function, *given, limiter=request.app.state.probes)
 
 
-def _readiness(corpus: Corpus) -> Readiness:
+def _readiness(corpus: Corpus, answerer: Answerer) -> Readiness:
     articles, sentences, passages = corpus.store.counts()
     return Readiness(
         status="ready",
@@ -66,4 +69,5 @@ def _readiness(corpus: Corpus) -> Readiness:
         sentences=sentences,
         passages=passages,
         encoder=corpus.encoder.name,
+        reader=answerer.reader_name,
     )

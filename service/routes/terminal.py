@@ -22,6 +22,7 @@ for word, with citations that anyone can check.
   …&article_id=ID                only from this article (may be repeated)
   …&collection=news              only from this collection (may be repeated)
   …&date_from=2022-10-01&date_to=2022-10-31
+  …&color                        the words that answer in bold
 
   curl -H 'Accept: application/json' '{base}/ask?q=…'    the same as JSON
   curl '{base}/articles'                                 what there is

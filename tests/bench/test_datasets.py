@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.datasets import Target, load_dataset
+from bench.datasets import Query, Target, load_dataset
 from bench.metrics import Place
 from bench.run import SEEDS
 from index.articles import Span
@@ -84,6 +84,37 @@ def test_without_evidence_whole_articles_are_the_targets(tmp_path: Path, qrels: 
         "1": Target((Place("lake", Span(0, len(ARTICLES[0]["text"]))),)),
         "2": Target((Place("hill", Span(0, len(ARTICLES[1]["text"]))),)),
     }
+
+
+def test_what_the_evidence_says_of_a_claim_is_kept(tmp_path: Path) -> None:
+    rows = [
+        evidence("2", "hill", "It is high.", label="SUPPORT"),
+        evidence("2", "hill", "It is green.", label="CONTRADICT"),
+    ]
+    dataset = load_dataset(write(tmp_path, evidence=rows))
+    assert dataset.targets["2"].labels == {"SUPPORT", "CONTRADICT"}
+
+
+def test_what_a_question_tells_of_itself_is_kept(tmp_path: Path) -> None:
+    folder = write(tmp_path, evidence=[evidence("1", "lake", "It is deep.")])
+    queries: list[dict[str, object]] = [
+        {"_id": "1", "text": "How?", "answers": ["deep"], "answerable": True, "source_doc": "lake"},
+        {"_id": "2", "text": "Why?", "answerable": False, "source_doc": "hill"},
+        {"_id": "3", "text": "Who?"},
+    ]
+    _write_lines(folder / "queries.jsonl", queries)
+    dataset = load_dataset(folder)
+    assert dataset.queries[0] == Query("1", "How?", ("deep",), answerable=True, source="lake")
+    assert [dataset.is_answerable(query) for query in dataset.queries] == [True, False, None]
+    assert dataset.titles() == {"1": {"The_Lake"}, "2": {"hill"}, "3": frozenset()}
+
+
+@pytest.mark.parametrize("wrong", [{"answers": "deep"}, {"answerable": "no"}])
+def test_a_question_that_tells_nonsense_of_itself_is_named(tmp_path: Path, wrong: dict[str, object]) -> None:
+    folder = write(tmp_path, evidence=[])
+    _write_lines(folder / "queries.jsonl", [{"_id": "7", "text": "How?", **wrong}])
+    with pytest.raises(InputError, match=r"queries\.jsonl: question 7"):
+        load_dataset(folder)
 
 
 def test_questions_that_nothing_answers_are_not_asked_for_quality(tmp_path: Path) -> None:

@@ -1,6 +1,24 @@
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from bench.metrics import Place, hit_rate, matches, mean_reciprocal_rank, rank_of
+from bench.metrics import (
+    Place,
+    area_under_risk,
+    auroc,
+    brier,
+    calibration_bins,
+    choices,
+    exact_match,
+    expected_calibration_error,
+    hit_rate,
+    matches,
+    mean_reciprocal_rank,
+    rank_of,
+    risks,
+    token_f1,
+)
 from index.articles import Span
 
 
@@ -67,3 +85,57 @@ def test_reciprocal_ranks_past_k_count_nothing() -> None:
 
 def test_no_questions_have_no_hits() -> None:
     assert hit_rate([], 1) == mean_reciprocal_rank([], 10) == 0.0
+
+
+def test_a_part_is_compared_without_case_articles_and_punctuation() -> None:
+    assert exact_match("the  Lake!", ["a lake"]) == 1
+    assert exact_match("the Lake", ["a pond", "Lakes"]) == 0
+
+
+def test_f1_counts_words_that_are_shared_by_the_best_answer() -> None:
+    assert token_f1("deep lake house", ["lake", "deep lake"]) == pytest.approx(2 * 2 / 5)
+    assert token_f1("lake lake", ["lake"]) == pytest.approx(2 * 1 / 3)
+    assert token_f1("", ["lake"]) == token_f1("pond", ["lake"]) == token_f1("lake", []) == 0
+    assert token_f1("the", ["a"]) == 1
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.0, 0.1, 0.5, 0.9]), st.booleans()), max_size=30))
+def test_auroc_is_how_often_a_true_one_is_above_a_false_one(told: list[tuple[float, bool]]) -> None:
+    pairs = [
+        (one > other) + (one == other) / 2 for one, true in told if true for other, true_too in told if not true_too
+    ]
+    found = auroc([one for one, _ in told], [true for _, true in told])
+    assert found == (pytest.approx(sum(pairs) / len(pairs)) if pairs else None)
+
+
+def test_probabilities_that_hold_have_no_calibration_error() -> None:
+    assert expected_calibration_error([0.25] * 4, [True, False, False, False], bins=1) == 0
+    assert expected_calibration_error([0.9, 0.9], [False, False], bins=1) == pytest.approx(0.9)
+    assert expected_calibration_error([], []) == 0
+
+
+def test_bins_are_of_equal_mass_and_lowest_first() -> None:
+    found = calibration_bins([0.9, 0.1, 0.2, 0.8, 0.5, 0.6], [True, False, False, True, True, False], bins=3)
+    assert [count for _, _, count in found] == [2, 2, 2]
+    assert [came for _, came, _ in found] == [0.0, 0.5, 1.0]
+    assert found[0][0] == pytest.approx(0.15)
+
+
+def test_brier_is_the_mean_square() -> None:
+    assert brier([1.0, 0.5], [True, True]) == 0.125
+
+
+def test_risk_is_that_of_the_likeliest_and_ties_count_alike() -> None:
+    assert risks([0.1, 0.9, 0.5], [False, True, False]).tolist() == pytest.approx([0, 1 / 2, 2 / 3])
+    assert risks([0.5, 0.5], [True, False]).tolist() == risks([0.5, 0.5], [False, True]).tolist() == [0.5, 0.5]
+    assert area_under_risk([0.1, 0.9, 0.5], [False, True, False]) == pytest.approx((0 + 1 / 2 + 2 / 3) / 3)
+    assert area_under_risk([], []) == 0
+
+
+def test_what_a_threshold_means() -> None:
+    said, answerable = np.array([0.9, 0.6, 0.4, 0.3]), np.array([True, True, True, False])
+    right, strays = np.array([True, False, True, False]), np.array([0.5, 0.1])
+    low, high, none = choices(said, answerable, right, strays, [0.35, 0.5, 0.95])
+    assert [low.coverage, low.of_answerable, low.risk, low.stray] == pytest.approx([0.75, 1.0, 1 / 3, 0.5])
+    assert [high.coverage, high.of_answerable, high.risk, high.stray] == pytest.approx([0.5, 2 / 3, 0.5, 0.5])
+    assert (none.coverage, none.risk) == (0.0, 0.0)

@@ -8,7 +8,8 @@ from fastapi.testclient import TestClient
 from index.articles import Article, Span
 from index.corpus import Corpus
 from index.encoding import Encoder
-from index.testing import HashingEncoder
+from index.reading import Reader
+from index.testing import HashingEncoder, OverlapReader
 from service.app import create_app
 from service.settings import Settings
 
@@ -29,21 +30,24 @@ EMOJI = Article(
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(data=tmp_path)
+    """Those of a server whose encoder is faked; so its reader is, or there is none."""
+    return Settings(data=tmp_path, reader="none")
 
 
 @pytest.fixture
-def served(settings: Settings, seeds: list[Article], hashing_encoder: HashingEncoder) -> Iterator[TestClient]:
-    """A server on the seeds and the emoji article, with the hashing encoder."""
-    yield from serve(settings, [*seeds, EMOJI], hashing_encoder)
+def served(
+    settings: Settings, seeds: list[Article], hashing_encoder: HashingEncoder, overlap_reader: OverlapReader
+) -> Iterator[TestClient]:
+    """A server on the seeds and the emoji article, with the hashing encoder and the reader that counts words."""
+    yield from serve(settings, [*seeds, EMOJI], hashing_encoder, overlap_reader)
 
 
-def serve(settings: Settings, articles: list[Article], encoder: Encoder) -> Iterator[TestClient]:
+def serve(settings: Settings, articles: list[Article], encoder: Encoder, reader: Reader) -> Iterator[TestClient]:
     corpus = Corpus(settings.corpus_folder, encoder)
     for _ in corpus.add(articles):
         pass
     corpus.close()
-    with client_of(create_app(settings, encoder=encoder)) as client:
+    with client_of(create_app(settings, encoder=encoder, reader=reader)) as client:
         yield client
 
 

@@ -1,10 +1,17 @@
+from collections.abc import Iterator
+from dataclasses import astuple
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from index.articles import Article, Span
+from index.confidence import OURS, RETRIEVAL, Calibration, calibration_for
 from index.corpus import Corpus
 from index.errors import FilterError
 from index.store import Filters
-from service.answering import Answerer
+from index.testing import HashingEncoder, OverlapReader
+from service.answering import Answer, Answerer
 
 
 def _add(corpus: Corpus, **texts: str) -> None:
@@ -93,3 +100,142 @@ def test_an_empty_corpus_and_filters_that_leave_nothing_say_so(corpus: Corpus) -
 def test_a_top_k_out_of_range_is_refused(corpus: Corpus, top_k: int) -> None:
     with pytest.raises(FilterError, match="top_k"):
         Answerer(corpus).ask("Why?", top_k=top_k)
+
+
+# With a reader
+
+OVERLAP = Calibration("overlap", {"logit": 1.0, "fusion": 0.1}, {"order": 1.0, "bias": -1.0}, {"odds": 1.0})
+WORDS = "🚀 rocket drones cafe\u0301 guests 👩\u200d🚀 minister denied dawn Kyiv harbour of the nothing".split()  # noqa: SIM905
+
+
+def _reading(corpus: Corpus, *, depth: int = 4, perhaps: float = 0.12) -> Answerer:
+    return Answerer(corpus, reader=OverlapReader(), calibration=OVERLAP, depth=depth, perhaps=perhaps)
+
+
+def test_the_sentence_that_the_reader_prefers_comes_first_with_its_probability_and_its_part(corpus: Corpus) -> None:
+    _add(
+        corpus, a="🚀 Look! The rocket rose at dawn. Rocket, rocket, rocket.", b="The dog slept. A guest left at dawn."
+    )
+    question = "Which rocket rose at dawn?"
+    answer = _reading(corpus).ask(question)
+    first = answer.citations[0]
+    assert first.quote == "The rocket rose at dawn."
+    assert answer.probability == first.score == max(one.score for one in answer.citations)
+    assert first.part is not None
+    assert first.part.text == "rocket rose at dawn"
+    assert (first.part.start_utf16 - first.start_utf16, first.part.start_char - first.start_char) == (4, 4)
+    assert first.part.start_utf16 == first.part.start_char + 1
+    assert set(answer.timings_ms) == {"encode", "search", "score", "read", "total"}
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corpus]:
+    opened = Corpus(tmp_path_factory.mktemp("library"), HashingEncoder())
+    sentences = [" ".join(WORDS[(n * k) % 13] for k in range(1, 8)).capitalize() for n in range(1, 60)]
+    _add(
+        opened, a=". ".join(sentences) + ".", b="🚀🚀 The rocket denied it. The cafe\u0301 was full of guests at dawn!"
+    )
+    yield opened
+    opened.close()
+
+
+@given(
+    st.lists(st.sampled_from([word for word in WORDS if word[0].isalpha()]), min_size=1, max_size=6), st.integers(1, 60)
+)
+@settings(max_examples=40, deadline=None)
+def test_a_part_is_the_article_between_its_offsets_and_lies_in_its_quote(
+    library: Corpus, words: list[str], top_k: int
+) -> None:
+    answer = _reading(library, perhaps=0).ask(" ".join(words), top_k=top_k)
+    for citation in answer.citations:
+        if (part := citation.part) is None:
+            continue
+        text = library.store.record(citation.article_id).article.text
+        assert citation.start_char <= part.start_char < part.end_char <= citation.end_char
+        assert citation.start_utf16 <= part.start_utf16 < part.end_utf16 <= citation.end_utf16
+        assert part.text == text[part.start_char : part.end_char]
+        units = text.encode("utf-16-le")[2 * part.start_utf16 : 2 * part.end_utf16]
+        assert part.text == units.decode("utf-16-le")
+
+
+@given(st.lists(st.sampled_from(WORDS[1:3]), min_size=1, max_size=3).map(" ".join), st.integers(1, 30))
+@settings(max_examples=20, deadline=None)
+def test_how_many_are_wanted_changes_nothing_about_those_that_are_told(
+    library: Corpus, question: str, top_k: int
+) -> None:
+    few, many = (_reading(library, perhaps=0).ask(question, top_k=k) for k in (top_k, 30))
+    assert few.citations == many.citations[:top_k]
+    assert len(few.citations) == min(top_k, len(many.citations))
+    assert few.probability == many.probability
+
+
+def test_a_sentence_that_hardly_answers_has_no_part_and_none_has_where_nothing_does(corpus: Corpus) -> None:
+    _add(corpus, a="The rocket rose at dawn. The dog slept at noon.")
+    question = "Did the rocket rise at dawn?"
+    answered = _reading(corpus, perhaps=0.5).ask(question)
+    assert [(one.score >= 0.5, one.part is not None) for one in answered.citations] == [(True, True), (False, False)]
+    assert all(one.part for one in _reading(corpus, perhaps=0).ask(question).citations)
+    unanswered = _reading(corpus, perhaps=1).ask(question)
+    assert unanswered.citations == ()
+    assert [one.part for one in unanswered.nearest] == [None, None]
+
+
+def test_no_part_is_told_of_a_sentence_of_a_question_that_nothing_answers(corpus: Corpus) -> None:
+    _add(corpus, a="The rocket rose at dawn.")
+    doubting = Calibration("overlap", OVERLAP.order, OVERLAP.sentence, {"bias": -9.0})
+    answer = Answerer(corpus, reader=OverlapReader(), calibration=doubting).ask("Did the rocket rise at dawn?")
+    assert answer.nearest[0].score > 0.5
+    assert answer.nearest[0].part is None
+
+
+def _verdicts(answerer: Answerer, **questions: str) -> dict[str, tuple[str, str]]:
+    answers: dict[str, Answer] = {name: answerer.ask(question) for name, question in questions.items()}
+    return {name: (answer.verdict, answer.reason) for name, answer in answers.items()}
+
+
+def test_why_nothing_answers_is_told_apart(corpus: Corpus) -> None:
+    _add(corpus, a="The rocket rose at dawn over the harbour of Kyiv. Nobody was hurt.")
+    verdicts = _verdicts(
+        _reading(corpus, perhaps=0.5),
+        answered="Did the rocket rise at dawn?",
+        about="Who denied the rocket?",
+        else_="Which cheese is made in Holland?",
+    )
+    assert verdicts == {
+        "answered": ("answered", "The first sentence is likely to answer."),
+        "about": ("unanswered", "Nothing here answers that: something is about it, but no sentence answers."),
+        "else_": ("unanswered", "Nothing here answers that: nothing is about it."),
+    }
+
+
+def test_nothing_answers_in_an_empty_corpus_however_low_the_threshold(corpus: Corpus) -> None:
+    answer = _reading(corpus, perhaps=0).ask("Why?")
+    assert (answer.verdict, answer.reason) == ("unanswered", "There are no articles yet; add some.")
+
+
+def test_a_reader_that_reads_nothing_is_none(corpus: Corpus) -> None:
+    _add(corpus, a="The rocket rose at dawn. The dog slept. Dawn came.")
+    question = "Which rocket rose?"
+    without, idle = Answerer(corpus), Answerer(corpus, reader=OverlapReader(), depth=0)
+    assert (without.reader_name, idle.reader_name, _reading(corpus).reader_name) == (None, None, "overlap")
+    assert astuple(without.ask(question))[:-1] == astuple(idle.ask(question))[:-1]
+    assert "read" not in idle.ask(question).timings_ms
+
+
+def test_the_calibration_is_the_one_shipped_for_the_reader_unless_one_is_given(corpus: Corpus) -> None:
+    _add(corpus, a="The rocket rose at dawn.")
+    for name, calibration in (("overlap", calibration_for("overlap")), ("quoteline-reader-1", OURS), ("", RETRIEVAL)):
+        reader = OverlapReader(name=name) if name else None
+        shipped, given_ = (Answerer(corpus, reader=reader, calibration=one) for one in (None, calibration))
+        assert shipped.ask("Which rocket?").probability == given_.ask("Which rocket?").probability
+    silent, certain = (Calibration("", {}, {}, {"bias": bias}) for bias in (-9.0, 9.0))
+    assert Answerer(corpus, calibration=silent).ask("Which rocket?").probability < 0.001
+    assert Answerer(corpus, calibration=certain).ask("Which rocket?").probability > 0.999
+
+
+def test_what_is_told_once_makes_room_for_what_else_was_ranked(corpus: Corpus) -> None:
+    same = " ".join(f"The rocket rose at dawn{mark}" for mark in "!?.!?.!?.")
+    _add(corpus, a=f"{same} The dog slept. The cat slept.")
+    quotes = [one.quote for one in _reading(corpus, perhaps=0).ask("Did the rocket rise at dawn?", top_k=3).citations]
+    assert quotes[0].startswith("The rocket rose at dawn")
+    assert sorted(quotes[1:]) == ["The cat slept.", "The dog slept."]

@@ -1,17 +1,20 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from index.confidence import Calibration
 from index.corpus import Corpus
-from index.encoding import Encoder
-from index.errors import CorpusBusyError, WeightsError
-from index.testing import HashingEncoder
+from index.encoding import Context, Encoder
+from index.errors import CorpusBusyError, ReaderError, WeightsError
+from index.frames import LONGEST_FRAME
+from index.reading import WIDTHS, Reader, Reading
+from index.testing import HashingEncoder, OverlapReader
 from service import app as app_module
 from service.app import create_app, create_worker_app
 from service.settings import Settings
@@ -174,6 +177,104 @@ def test_trouble_with_catching_up_is_logged_once_and_asking_goes_on(
     assert len(said) == 2
     assert "another process" in said[0]
     assert "RuntimeError: worse" in said[1]
+
+
+# The reader
+
+
+class NotingReader(OverlapReader):
+    """Notes what it reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.noted: list[tuple[str, Context]] = []
+
+    def read(self, question: str, passages: Sequence[Context]) -> list[list[Reading]]:
+        self.noted += [(question, passage) for passage in passages]
+        return super().read(question, passages)
+
+
+def test_with_an_encoder_given_the_reader_given_reads_and_none_is_none(
+    settings: Settings, hashing_encoder: HashingEncoder, overlap_reader: OverlapReader
+) -> None:
+    named = settings.model_copy(update={"reader": "no/such/model"})
+    for reader, name in ((overlap_reader, "overlap"), (None, None)):
+        with _client(create_app(named, encoder=hashing_encoder, reader=reader)) as client:
+            assert (client.get("/readyz").json()["encoder"], client.get("/readyz").json()["reader"]) == (
+                "hashing",
+                name,
+            )
+
+
+def test_the_reader_has_read_passages_of_all_lengths_before_the_first_question(
+    settings: Settings, hashing_encoder: HashingEncoder
+) -> None:
+    reader = NotingReader()
+    with _client(create_app(settings, encoder=hashing_encoder, reader=reader)):
+        noted = reader.noted
+        assert noted
+    assert all(span.of(passage.text)[-1] == "." for _, passage in noted for span in passage.spans)
+    assert all(passage.spans[-1].end == len(passage.text) for _, passage in noted)
+    for question in {question for question, _ in noted}:
+        # Two tokens more for each full stop and question mark, three around question and passage.
+        lengths = [len(f"{q} {p.text}".replace(".", " .").split()) + 4 for q, p in noted if q == question]
+        assert {next((width for width in WIDTHS if width >= length), LONGEST_FRAME) for length in lengths} == set(
+            WIDTHS
+        )
+
+
+def test_nothing_is_warmed_that_is_not_used(settings: Settings, hashing_encoder: HashingEncoder) -> None:
+    reader = NotingReader()
+    idle = settings.model_copy(update={"read": 0})
+    with _client(create_app(idle, encoder=hashing_encoder, reader=reader)) as client:
+        assert client.get("/readyz").json()["reader"] is None
+    assert reader.noted == []
+
+
+def test_the_reader_of_the_settings_is_loaded_once_and_the_encoder_not_again_where_that_fails(
+    settings: Settings,
+    hashing_encoder: HashingEncoder,
+    loading: Callable[[Load], None],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(app_module, "AGAIN", 0.01)
+    loads: list[str] = []
+
+    def load() -> Encoder:
+        loads.append("encoder")
+        return hashing_encoder
+
+    def load_reader(_: Settings) -> Reader:
+        loads.append("reader")
+        if len(loads) < 3:
+            raise ReaderError("there is no such reader")
+        return OverlapReader()
+
+    loading(load)
+    monkeypatch.setattr(app_module, "open_reader", load_reader)
+    with _client(create_app(settings)) as client:
+        _until(lambda: _is_ready(client))
+        assert client.get("/readyz").json()["reader"] == "overlap"
+    assert loads == ["encoder", "reader", "reader"]
+    assert "there is no such reader" in caplog.text
+
+
+def test_the_calibration_of_another_reader_keeps_a_server_from_being_ready_until_it_is_gone(
+    settings: Settings,
+    hashing_encoder: HashingEncoder,
+    loading: Callable[[Load], None],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(app_module, "AGAIN", 0.01)
+    loading(lambda: hashing_encoder)
+    Calibration("another", {}, {}, {}).save(settings.calibration_file)
+    with _client(create_app(settings)) as client:
+        _until(lambda: "made for the reader 'another'" in caplog.text)
+        assert not _is_ready(client)
+        settings.calibration_file.unlink()
+        _until(lambda: _is_ready(client))
 
 
 # What stands around the routes

@@ -1,25 +1,44 @@
+import io
+import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from click.testing import CliRunner, Result
 
+from index.confidence import Calibration
 from index.encoding import Encoder
-from index.errors import ArticleDeletedError, ArticleNotFoundError, CorpusDamagedError, CorpusError, InputError
-from index.testing import HashingEncoder
-from service import cli
+from index.errors import (
+    ArticleDeletedError,
+    ArticleNotFoundError,
+    CalibrationError,
+    CorpusDamagedError,
+    CorpusError,
+    InputError,
+)
+from index.testing import HashingEncoder, OverlapReader
+from service import cli, readers
+from service.settings import Settings
 
 Run = Callable[..., Result]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hashing_encoder: HashingEncoder) -> Run:
-    """The command line, on a corpus of its own, with the hashing encoder."""
+def run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hashing_encoder: HashingEncoder, overlap_reader: OverlapReader
+) -> Run:
+    """The command line, on a corpus of its own, with the hashing encoder and the reader that counts words."""
 
     def load(*_: object, **__: object) -> Encoder:
         return hashing_encoder
 
+    def load_reader(model: str, *_: object) -> OverlapReader | None:
+        return None if model == "none" else overlap_reader
+
     monkeypatch.setattr(cli, "load_encoder", load)
+    monkeypatch.setattr(readers, "load_reader", load_reader)
     monkeypatch.setenv("QUOTELINE_DATA", str(tmp_path / "data"))
 
     def invoke(*arguments: object) -> Result:
@@ -198,3 +217,84 @@ def test_check_tells_what_was_repaired(run: Run, news: Path, tmp_path: Path) -> 
     assert "the vector index" in first.output
     assert "is being built again" in first.output
     assert second.exit_code == 0
+
+
+# Reading
+
+
+def _calibrate(file: Path, reader: str, bias: float) -> None:
+    Calibration(reader, {"logit": 1.0}, {"order": 1.0}, {"bias": bias}).save(file)
+
+
+def test_an_ask_reads_as_the_settings_say(run: Run, news: Path, tmp_path: Path) -> None:
+    run("add", news)
+    question = ("ask", "Did the rocket rise at dawn?")
+    assert run(*question).exit_code == 0
+    _calibrate(tmp_path / "data" / "calibration.json", "overlap", -9)
+    assert run(*question).exit_code == 3
+    assert run(*question, "--calibration", tmp_path / "data" / "calibration.json", "--perhaps", 0).exit_code == 0
+    for without in (("--reader", "none"), ("--read", 0)):
+        refused = run(*question, *without)
+        assert isinstance(refused.exception, CalibrationError)
+        assert "QUOTELINE_READER" in str(refused.exception)
+    _calibrate(tmp_path / "other.json", "", 9)
+    assert run(*question, "--read", 0, "--calibration", tmp_path / "other.json").exit_code == 0
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stdout", "no_color", "bold"), [(Terminal, "", True), (Terminal, "1", False), (io.StringIO, "", False)]
+)
+def test_on_a_terminal_the_words_that_answer_are_bold_unless_no_color_is_set(
+    run: Run,
+    news: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stdout: type[io.StringIO],
+    no_color: str,
+    bold: bool,
+) -> None:
+    run("add", news)
+    monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setattr(sys, "stdout", shown := stdout())
+    with pytest.raises(SystemExit):
+        cli.commands(["ask", "Which rocket rose at dawn?"])
+    wanted = "[1] The \x1b[1mrocket rose at dawn\x1b[0m.\n" if bold else "[1] The rocket rose at dawn.\n"
+    assert wanted in shown.getvalue()
+
+
+def test_preparing_prepares_the_reader_too_unless_there_is_none(run: Run, tmp_path: Path) -> None:
+    models = tmp_path / "data" / "models"
+    assert run("prepare").output == f"hashing is ready in {models}\noverlap is ready in {models}\n"
+    assert run("prepare", "--reader", "none").output == f"hashing is ready in {models}\n"
+
+
+def test_calibrating_writes_what_is_used_from_then_on_or_the_file_that_is_named(
+    run: Run, news: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def calibrate(folder: Path, settings: Settings, output: Path) -> None:
+        assert (folder, settings.read) == (news, 3)
+        _calibrate(output, "overlap", 9)
+
+    bench = ModuleType("bench.calibration")
+    bench.calibrate = calibrate  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "bench.calibration", bench)
+    run("add", news)
+    assert run("calibrate", news, "--read", 3, "--output", tmp_path / "new" / "other.json").exit_code == 0
+    assert json.loads((tmp_path / "new" / "other.json").read_text())["reader"] == "overlap"
+    assert run("ask", "What is the capital of France?").exit_code == 3
+    assert run("calibrate", news, "--read", 3).exit_code == 0
+    assert run("ask", "What is the capital of France?").exit_code == 0
+
+
+@pytest.mark.parametrize(("command", "module"), [("calibrate", "bench.calibration"), ("bench", "bench.run")])
+def test_what_needs_a_checkout_says_so(
+    run: Run, news: Path, monkeypatch: pytest.MonkeyPatch, command: str, module: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    refused = run(command, news)
+    assert isinstance(refused.exception, InputError)
+    assert f"`quoteline {command}` needs the repository" in str(refused.exception)

@@ -9,6 +9,7 @@ import pytest
 from index.articles import Article
 from index.corpus import Corpus
 from index.encoding import Encoder
+from index.reading import Reader
 from service.answering import Answer, Answerer
 from service.app import create_app
 from service.settings import Settings
@@ -18,11 +19,13 @@ QUESTIONS = json.loads((GOLDEN / "questions.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory, seeds: list[Article], real_encoder: Encoder) -> dict[str, Answer]:
+def answers(
+    tmp_path_factory: pytest.TempPathFactory, seeds: list[Article], real_encoder: Encoder, real_reader: Reader
+) -> dict[str, Answer]:
     corpus = Corpus(tmp_path_factory.mktemp("golden"), real_encoder)
     for _ in corpus.add(seeds):
         pass
-    answerer = Answerer(corpus)
+    answerer = Answerer(corpus, reader=real_reader)
     answers = {one["question"]: answerer.ask(one["question"]) for one in QUESTIONS}
     corpus.close()
     return answers

@@ -1,7 +1,11 @@
 import datetime as dt
 from dataclasses import replace
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from service.answering import Answer, Citation
+from service.citations import Part
 from service.plaintext import WIDTH, render_answer
 
 CITATION = Citation(
@@ -24,6 +28,7 @@ CITATION = Citation(
     before=None,
     after="It poured.",
     score=0.81,
+    part=Part("rained", 3, 9, 3, 9),
 )
 ANSWER = Answer("Did it rain?", "answered", 0.81, "The first sentence is likely to answer.", (CITATION,), (), 7)
 
@@ -39,10 +44,13 @@ def test_an_answer_is_its_quotes_with_where_they_stand() -> None:
 
 
 def test_where_nothing_answers_the_nearest_are_shown_as_what_they_are() -> None:
-    answer = replace(ANSWER, verdict="unanswered", probability=0.1, citations=(), nearest=(CITATION,))
+    reason = "Nothing here answers that: nothing is about it."
+    answer = replace(ANSWER, verdict="unanswered", probability=0.1, reason=reason, citations=(), nearest=(CITATION,))
     assert render_answer(answer).startswith(
-        "Nothing here answers that (probability 0.10).\n\nNearest, but not an answer:\n\n -  It rained.\n"
+        "Nothing here answers that: nothing is about it (probability 0.10).\n"
+        "\nNearest, but not an answer:\n\n -  It rained.\n"
     )
+    assert render_answer(replace(answer, nearest=())) == f"{reason}\n"
 
 
 def test_a_quote_is_never_wrapped_and_all_else_is() -> None:
@@ -57,3 +65,30 @@ def test_an_article_cannot_steer_the_terminal() -> None:
     text = render_answer(replace(ANSWER, citations=(evil,)))
     assert "␛[2J␛]0;owned␇ gone." in text
     assert all(character.isprintable() or character == "\n" for character in text)
+
+
+# Colour
+
+
+def _at(offset: int, quote: str, start: int, end: int) -> Citation:
+    """Return a citation of `quote`, which begins at `offset` of its article, and whose part is `[start, end)` of it."""
+    part = Part(quote[start:end], offset + start, offset + end, 0, 0)
+    return replace(CITATION, quote=quote, start_char=offset, end_char=offset + len(quote), part=part)
+
+
+def test_the_words_that_answer_are_bold_where_colour_is_wanted_and_only_there() -> None:
+    answer = replace(ANSWER, citations=(_at(7, "It rained all day.", 3, 9), replace(CITATION, part=None)))
+    assert "[1] It \x1b[1mrained\x1b[0m all day.\n" in render_answer(answer, color=True)
+    assert "[1] It rained.\n" in render_answer(answer, color=True)
+    assert "\x1b" not in render_answer(answer)
+
+
+@given(st.text(st.sampled_from("ab \n\x1b[1m0\x9b\x07\u202e🚀"), min_size=1), st.integers(0, 9), st.data())
+def test_without_its_colour_text_is_what_it_is_in_plain(quote: str, offset: int, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(quote) - 1))
+    answer = replace(ANSWER, citations=(_at(offset, quote, start, data.draw(st.integers(start + 1, len(quote)))),))
+    plain, colored = render_answer(answer), render_answer(answer, color=True)
+    # What steers the terminal is ours alone: one beginning, one end.
+    assert "\x1b" not in plain
+    assert (colored.count("\x1b"), colored.count("\x1b[1m"), colored.count("\x1b[0m")) == (2, 1, 1)
+    assert colored.replace("\x1b[1m", "").replace("\x1b[0m", "") == plain

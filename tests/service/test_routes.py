@@ -48,6 +48,38 @@ def _check_offsets(client: TestClient, citation: dict[str, Any]) -> None:
     assert cut.decode("utf-16-le") == citation["quote"]
 
 
+def test_every_part_sliced_out_of_its_article_equals_its_text_and_lies_in_its_quote(served: TestClient) -> None:
+    parts = 0
+    for question in (QUESTION, "Was the cafe\u0301 by the pad full of guests?", "Did the rocket rise at dawn?"):
+        for citation in served.post("/ask", json={"question": question, "top_k": 20}).json()["citations"]:
+            if (part := citation["part"]) is None:
+                continue
+            parts += 1
+            assert citation["start_char"] <= part["start_char"] < part["end_char"] <= citation["end_char"]
+            _check_offsets(served, {**part, "article_id": citation["article_id"], "quote": part["text"]})
+    assert parts > 3
+
+
+@pytest.mark.parametrize(
+    ("query", "bold"),
+    [
+        ("", False),
+        ("&color", True),
+        ("&color=always", True),
+        ("&color=NEVER", False),
+        ("&color=0", False),
+        ("&color&T", False),
+        ("&T", False),
+    ],
+)
+def test_colour_is_there_where_it_is_asked_for_and_only_in_text(served: TestClient, query: str, bold: bool) -> None:
+    url = f"/ask?q=Which+rocket+rose+at+dawn?{query}"
+    text = served.get(url, headers={"Accept": "text/plain"}).text
+    assert ("\x1b[1mrocket rose at dawn\x1b[0m." in text) is bold
+    assert ("\x1b" in text) is bold
+    assert "\\u001b" not in served.get(url).text.lower()
+
+
 def test_post_and_get_give_the_same_answer(served: TestClient) -> None:
     by_post = served.post("/ask", json={"question": QUESTION, "top_k": 3}).json()
     by_get = served.get("/ask", params={"q": QUESTION, "top_k": 3}).json()

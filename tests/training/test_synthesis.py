@@ -22,7 +22,7 @@ from training.synthesis import (
 
 
 def seeded(seed: int) -> Random:
-    return Random(seed)  # noqa: S311 - what is drawn is no secret
+    return Random(seed)
 
 
 # --- properties -------------------------------------------------------------------------------------------------
