@@ -65,10 +65,13 @@ class Calibration:
                     )
 
     def save(self, path: Path) -> None:
-        """Write to `path`, whole or not at all."""
+        """Write to `path`, whole or not at all. Raises CalibrationError where that is impossible."""
         unfinished = path.with_suffix(".unfinished")
-        unfinished.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
-        unfinished.replace(path)
+        try:
+            unfinished.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+            unfinished.replace(path)
+        except OSError as error:
+            raise CalibrationError(f"{path} cannot be written ({error.strerror}); name another file") from error
 
 
 _INPUTS = {

@@ -11,11 +11,12 @@ from itertools import islice
 from index.articles import Passage, Span
 from index.confidence import Calibration, Judgement, Scores, judge, logistic, score
 from index.corpus import Corpus, context_of
+from index.errors import CorpusDamagedError
 from index.reading import UNREAD, Reader, Reading
 from index.retrieval import Candidate, Retrieved
 
 # Passages that are read for a question, at most.
-READ = 4
+READ = 3
 # Once a sentence is this likely to answer, no other passage is read.
 CLEAR = 0.9
 # The logit of a sentence that was not read, unless all that were have less.
@@ -50,6 +51,8 @@ class Ranker:
         self._reader = reader
         self._calibration = calibration
         self._depth = depth
+        # What the retriever alone takes for clear is no reason not to read on.
+        self._may_stop = bool(calibration.sentence.get("order"))
 
     @property
     def wanted(self) -> int:
@@ -64,7 +67,7 @@ class Ranker:
         for passage, spans, readings in self._read(question, retrieved.candidates):
             said.take(passage, spans, readings)
             read += 1
-            if said.clearest >= CLEAR:
+            if self._may_stop and said.clearest >= CLEAR:
                 break
         scores = said.scores()
         order = sorted(range(len(scores)), key=lambda place: (-scores[place].order, place))
@@ -88,6 +91,10 @@ class Ranker:
             if record is None:
                 continue  # removed meanwhile
             spans = record.sentences[passage.first : passage.last]
+            if len(spans) != passage.last - passage.first:
+                raise CorpusDamagedError(
+                    f"a passage of {passage.article_id} holds sentences that the article has not; run `quoteline check`"
+                )
             yield passage, spans, self._reader.read(question, [context_of(record.article, spans)])[0]
 
 
