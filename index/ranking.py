@@ -3,6 +3,7 @@
 Only the passages of the best few candidates are read, the best first, and no more once the answer is clear.
 """
 
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,11 +22,20 @@ READ = 3
 CLEAR = 0.9
 # The logit of a sentence that was not read, unless all that were have less.
 _UNREAD_LOGIT = -8.0
+# A question that yes or no would answer: no part of a sentence does, but the sentence. English, as the reader is.
+_YES_OR_NO = re.compile(
+    r"\W*(?:is|are|was|were|am|do|does|did|has|have|had|can|could|will|would|shall|should|may|might|must)(?:n['’]t)?\b"
+    r"(?!.*\bor\b)",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A candidate with its place. probability: that it answers. part: the words of it that do, in its article."""
+    """A candidate with its place. probability: that it answers.
+
+    part: the words of it that do, in its article; None where the reader cannot say, and for yes-or-no questions.
+    """
 
     candidate: Candidate
     probability: float
@@ -62,7 +72,7 @@ class Ranker:
     def rank(self, question: str, retrieved: Retrieved) -> Ranking:
         """Return all candidates of `retrieved` in a better order."""
         started = time.perf_counter()
-        said = _Said(self._calibration, retrieved.candidates)
+        said = _Said(self._calibration, retrieved.candidates, with_parts=not _YES_OR_NO.match(question))
         read = 0
         for passage, spans, readings in self._read(question, retrieved.candidates):
             said.take(passage, spans, readings)
@@ -101,8 +111,9 @@ class Ranker:
 class _Said:
     """What the reader has said so far of the candidates."""
 
-    def __init__(self, calibration: Calibration, candidates: Sequence[Candidate]) -> None:
+    def __init__(self, calibration: Calibration, candidates: Sequence[Candidate], *, with_parts: bool) -> None:
         self._calibration = calibration
+        self._with_parts = with_parts
         self._candidates = candidates
         self._places = {(one.sentence.article_id, one.sentence.ordinal): place for place, one in enumerate(candidates)}
         self._logits: dict[int, float] = {}
@@ -117,7 +128,7 @@ class _Said:
             if place is None or reading.score <= max(self._logits.get(place, UNREAD), UNREAD):
                 continue
             self._logits[place] = reading.score
-            part = reading.part
+            part = reading.part if self._with_parts else None
             self._parts[place] = Span(start + part.start, start + part.end) if part else None
             odds = score(self._calibration, self._candidates[place], reading.score).odds
             self.clearest = max(self.clearest, logistic(odds))

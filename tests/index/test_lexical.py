@@ -83,7 +83,7 @@ def naive_bm25(texts: Mapping[int, str], terms: list[str]) -> dict[int, float]:
 
 
 def test_scores_are_bm25(tmp_path: Path) -> None:
-    draw = random.Random(1)  # noqa: S311 - the same texts in every run
+    draw = random.Random(1)
     # At most 20 words: tantivy stores longer lengths rounded.
     texts = {key: " ".join(draw.choices(WORDS, k=draw.randint(3, 20))) for key in range(60)}
     reader = filled(tmp_path, texts)

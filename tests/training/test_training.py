@@ -81,7 +81,8 @@ def test_a_sentence_that_the_window_cuts_off_is_not_judged(framer: Framer) -> No
 
 
 def test_training_makes_the_right_sentence_win(network: ReaderNetwork, framer: Framer, tmp_path: Path) -> None:
-    train(network, default_weights() / "tokenizer.json", [ROCKET, BREAD], RECIPE, tmp_path / "network.pt")
+    recipe = replace(RECIPE, passes={"toy": 100}, frozen=0)
+    train(network, default_weights() / "tokenizer.json", [ROCKET, BREAD], recipe, tmp_path / "network.pt")
     made = batch(framer, [ROCKET, BREAD], [ROCKET.passages, BREAD.passages])
     with torch.no_grad():
         logits, _ = network(*made.inputs)
@@ -108,7 +109,7 @@ def test_heads_and_body_are_all_that_is_trained(network: ReaderNetwork) -> None:
 def test_passages_are_chosen_without_repetition(seed: int) -> None:
     recipe = replace(RECIPE, without_answer=0.5)
     chosen = choose(ROCKET, recipe, random.Random(seed))
-    assert len({id(one) for one in chosen}) == len(chosen) == 2
+    assert len({id(one) for one in chosen}) == len(chosen) in (1, 2)
 
 
 def test_an_altered_question_is_answered_by_nothing() -> None:
@@ -136,7 +137,8 @@ def write(path: Path, *records: object) -> None:
 
 def test_squad_labels_the_evidence_and_where_its_words_are(tmp_path: Path) -> None:
     paragraph = "The rocket rose at noon. It was built by Maria Lopez. Nobody was hurt."
-    query = {"id": "q", "text": "Who built the rocket?", "answers": ["Maria Lopez"], "answerable": True}
+    asked = "Who built the rocket?"
+    query = {"id": "q", "text": asked, "answers": ["Maria Lopez"], "answerable": True}
     none = {"id": "n", "text": "Who paid for the rocket?", "answers": [], "answerable": False, "source_doc": "a"}
     for version in ("squad1", "squad2"):
         folder = tmp_path / version / "tune"
@@ -145,7 +147,7 @@ def test_squad_labels_the_evidence_and_where_its_words_are(tmp_path: Path) -> No
         evidence = {"query_id": "q", "doc_id": "a", "text": "It was built by Maria Lopez.", "answer": "Maria Lopez"}
         write(folder / "evidence.jsonl", evidence)
     found = {one.question: one for one in sources.squad(tmp_path, "tune", HashingEncoder())}
-    first = found[query["text"]].passages[0]
+    first = found[asked].passages[0]
     assert first.answers == (False, True, False)
     assert first.part is not None
     assert first.part.of(first.context.text) == "Maria Lopez"

@@ -123,7 +123,7 @@ def is_found(corpus: Corpus, truth: Told) -> bool:
 
 
 def test_any_changed_byte_of_the_database_is_found_or_harmless(kept: Path, tmp_path: Path, truth: Told) -> None:
-    draw = random.Random(1)  # noqa: S311 - nothing to guess - the same damage in every run
+    draw = random.Random(1)
     content = (kept / "corpus" / "quoteline.db").read_bytes()
     found = 0
     for number, place in enumerate(places(content, draw, 300)):
@@ -139,7 +139,7 @@ def test_any_changed_byte_of_the_database_is_found_or_harmless(kept: Path, tmp_p
 
 
 def test_any_byte_that_changes_while_a_corpus_is_open_is_found_or_harmless(folder: Path, truth: Told) -> None:
-    draw = random.Random(2)  # noqa: S311 - nothing to guess
+    draw = random.Random(2)
     database = folder / "quoteline.db"
     content = database.read_bytes()
     found = 0
@@ -166,7 +166,7 @@ def overwrite(path: Path, content: bytes) -> None:
 
 
 def test_any_changed_byte_of_what_is_derived_is_repaired_or_harmless(kept: Path, tmp_path: Path, truth: Told) -> None:
-    draw = random.Random(3)  # noqa: S311 - nothing to guess
+    draw = random.Random(3)
     files = [path for name in ("lexical", "vectors") for path in (kept / "corpus" / name).iterdir()]
     repaired = 0
     for path in sorted(file for file in files if file.stat().st_size):
@@ -302,7 +302,7 @@ def test_any_damage_to_the_log_of_a_killed_corpus_is_found_or_harmless(
     killed: tuple[Path, Told], tmp_path: Path
 ) -> None:
     dead, before = killed
-    draw = random.Random(4)  # noqa: S311 - nothing to guess
+    draw = random.Random(4)
     log = (dead / "quoteline.db-wal").read_bytes()
     found = 0
     logs = [changed(log, place, draw) for place in places(log, draw, 60)]
