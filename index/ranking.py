@@ -18,8 +18,8 @@ from index.retrieval import Candidate, Retrieved
 
 # Passages that are read for a question, at most.
 READ = 3
-# Once a sentence is this likely to answer, no other passage is read.
-CLEAR = 0.9
+# Once a sentence is this likely to answer, no other passage is read: 2.5 of 3 are on average, for .0006 of MRR@10.
+CLEAR = 0.75
 # The logit of a sentence that was not read, unless all that were have less.
 _UNREAD_LOGIT = -8.0
 # A question that yes or no would answer: no part of a sentence does, but the sentence. English, as the reader is.

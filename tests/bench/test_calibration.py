@@ -137,7 +137,7 @@ def test_a_sentence_of_two_passages_has_its_better_logit_and_an_unread_one_the_l
 
 
 def test_once_the_answer_is_clear_no_more_is_read() -> None:
-    told = replace(asked([0.0, 0.0]), logits=np.array([[9.0, np.nan], [np.nan, 20.0]]))
+    told = replace(asked([0.0, 0.0]), logits=np.array([[20.0, np.nan], [np.nan, 30.0]]))
     assert judged(told, OURS).ranking == [0, 1]
     unclear = replace(OURS, sentence={"order": 1.0, "bias": -100.0})
     assert judged(told, unclear).ranking == [1, 0]
