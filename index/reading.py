@@ -53,7 +53,7 @@ LONGEST_PART = 30
 # A frame is padded to one of these widths in tokens, each with a compiled model of its own (40 MB, half a second when
 # it is first needed): 1.1 to 1.2 times as fast as a model for any length. Four frames at a time would be 1.2 times as
 # fast again, for twice the memory, and would read passages that need not be read once the answer is clear.
-WIDTHS = (96, 128, 160, LONGEST_FRAME)
+WIDTHS = (128, 160, LONGEST_FRAME)
 # Sentences that those models have room for; a passage of more is read by a model for any.
 SENTENCES = 32
 # Texts that torch reads at a time.

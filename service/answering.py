@@ -117,6 +117,10 @@ class Answerer:
         probability = ranking.judgement.probability
         if not ranking.sentences or probability < self._perhaps:
             return "unanswered"
+        # A reader may see an answer where nothing is about the question; to "perhaps" that is not enough, unless
+        # whoever runs this wants to see all there is.
+        if self._perhaps and not ranking.judgement.about and probability < self._answered:
+            return "unanswered"
         return "answered" if probability >= self._answered else "perhaps"
 
     def _cite(self, sentences: Sequence[Ranked], top_k: int, base_url: str, parts_from: float) -> Iterator[Citation]:

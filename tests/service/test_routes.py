@@ -50,14 +50,14 @@ def _check_offsets(client: TestClient, citation: dict[str, Any]) -> None:
 
 def test_every_part_sliced_out_of_its_article_equals_its_text_and_lies_in_its_quote(served: TestClient) -> None:
     parts = 0
-    for question in (QUESTION, "Was the cafe\u0301 by the pad full of guests?", "Did the rocket rise at dawn?"):
+    for question in ("Who did deny sending drones?", "Which cafe\u0301 was full of guests?", "What did rise at dawn?"):
         for citation in served.post("/ask", json={"question": question, "top_k": 20}).json()["citations"]:
             if (part := citation["part"]) is None:
                 continue
             parts += 1
             assert citation["start_char"] <= part["start_char"] < part["end_char"] <= citation["end_char"]
             _check_offsets(served, {**part, "article_id": citation["article_id"], "quote": part["text"]})
-    assert parts > 3
+    assert parts >= 3
 
 
 @pytest.mark.parametrize(
