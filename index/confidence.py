@@ -83,8 +83,9 @@ _INPUTS = {
 # The retriever alone.
 RETRIEVAL = Calibration("", {"fusion": 1.0}, {"cosine": 7.44, "words": 3.04, "bias": -5.29}, {"odds": 1.0})
 
-# Our reader, on the fifth of squad1/tune and squad2/tune that it was not trained on. Other inputs were worth less on
-# articles that the fit did not see than they seemed.
+# Our reader, on the fifth of squad1/tune and squad2/tune that it was not trained on: the regressions of
+# bench.calibration with one input each, made by a script of their own. bench.calibration fits more inputs, which were
+# worth less on articles that the fit did not see than they seemed.
 OURS = Calibration(
     "quoteline-reader",
     {"logit": 1.0, "fusion": 4.0},

@@ -11,7 +11,6 @@ ramdocs      ambiguous questions with right, wrong and off-topic documents; held
 
 import json
 import random
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.quality import corpus_of
 from index.articles import Article, Span
 from index.corpus import Corpus, context_of
 from index.encoding import Context, Encoder
@@ -310,7 +310,7 @@ def _same(sentence: str, evidence: str) -> bool:
 def _indexed(path: Path, encoder: Encoder) -> Iterator[Corpus]:
     with path.open("rb") as file:
         articles = [one for one in read_articles(file, name=path.name) if isinstance(one, Article)]
-    with _indexed_articles(articles, encoder) as corpus:
+    with corpus_of(articles, encoder) as corpus:
         yield corpus
 
 
@@ -321,17 +321,5 @@ def _indexed_records(found: Iterable[Record], encoder: Encoder) -> Iterator[Corp
         for record in found
         if record["text"].strip()
     ]
-    with _indexed_articles(articles, encoder) as corpus:
+    with corpus_of(articles, encoder) as corpus:
         yield corpus
-
-
-@contextmanager
-def _indexed_articles(articles: Sequence[Article], encoder: Encoder) -> Iterator[Corpus]:
-    with tempfile.TemporaryDirectory() as folder:
-        corpus = Corpus(Path(folder), encoder)
-        try:
-            for _ in corpus.add(articles):
-                pass
-            yield corpus
-        finally:
-            corpus.close()
