@@ -6,7 +6,7 @@ import random
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,22 +23,21 @@ from training.export import export
 from training.train import Recipe, train
 from training.variety import made_questions
 
+# Sentences of which questions are to be made, of each source.
+MADE = {"squad": 14000, "quac": 2500, "scifact": 2000, "strategyqa": 2000, "expertqa": 2500, "pubmedqa": 1500}
 # Chosen within what two cores do in an hour and a quarter; RAMDocs is held out.
 FIRST = Recipe(
     passes={
-        "squad": 3.5,
-        "quac": 1.5,
+        "squad": 3.6,
+        "quac": 1.4,
         "expertqa": 1.0,
         "strategyqa": 1.0,
         "pubmedqa": 0.7,
-        "scifact": 0.7,
-        "squad, made": 1.0,
-        "squad, made, altered": 1.0,
-        "quac, made": 1.0,
-        "quac, made, altered": 1.0,
-        "scifact, made": 1.0,
-        "scifact, made, altered": 1.0,
-    }
+        "scifact": 0.8,
+        **{f"{source}, made{altered}": 1.0 for source in MADE for altered in ("", ", altered")},
+    },
+    altered=0.16,
+    seed=9,
 )
 # On its own the second stage is worse on articles that were held out; the mean of both is better than either.
 SECOND = replace(
@@ -58,7 +57,6 @@ SECOND = replace(
     seed=8,
 )
 RECIPES = (FIRST, SECOND)
-MADE = {"squad": 6000, "quac": 1500, "scifact": 800}
 
 
 def main() -> None:
@@ -84,12 +82,12 @@ def main() -> None:
     print(f"{weights}: {weights.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
 
 
-def _trained(network: ReaderNetwork, examples: list[Example], output: Path) -> Iterator[Path]:
-    """Yield the weights after each stage, which begins with those that the one before it ended with."""
-    for number, recipe in enumerate(RECIPES, start=1):
-        checkpoint = output / f"network-{number}.pt"
+def _trained(network: ReaderNetwork, examples: list[Example], output: Path) -> list[Path]:
+    """Train, and return the weights after each stage, which begins with those that the one before it ended with."""
+    checkpoints = [output / f"network-{number}.pt" for number in range(1, len(RECIPES) + 1)]
+    for recipe, checkpoint in zip(RECIPES, checkpoints, strict=True):
         train(network, default_weights() / "tokenizer.json", examples, recipe, checkpoint)
-        yield checkpoint
+    return checkpoints
 
 
 def averaged(checkpoints: Iterable[Path]) -> dict[str, Tensor]:

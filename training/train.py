@@ -1,6 +1,7 @@
 """The training loop: examples in, a trained network out."""
 
 import random
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -25,7 +26,8 @@ class Recipe:
 
     passes: how often each source is gone through. questions: in a batch; passages: read for each. frozen: layers of
     the encoder that keep their weights, from below, besides the embeddings. altered: the share of answerable questions
-    that are asked with one thing swapped, so that nothing answers them.
+    that are asked with one thing swapped, so that nothing answers them. dropped: the share of channels that each layer
+    does without, others for each passage.
     """
 
     passes: dict[str, float]
@@ -37,6 +39,7 @@ class Recipe:
     warm_up: int = 100
     altered: float = 0.12
     without_answer: float = 0.1
+    dropped: float = 0.1
     seed: int = 7
 
 
@@ -55,8 +58,8 @@ def train(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1.0, (step + 1) / recipe.warm_up) * (1 - step / len(batches))
     )
-    # Without dropout: its random numbers cost as much as the rest of a forward pass, and weights are seen few times.
-    network.eval()
+    network.eval()  # without the encoder's own dropout, whose random numbers cost as much as the rest of a forward pass
+    drop_channels(network, recipe)
     said = saved = started = time.monotonic()
     tokens, losses = 0, [0.0, 0.0, 0.0]
     for step, few in enumerate(batches, start=1):
@@ -90,6 +93,22 @@ def trainable(network: ReaderNetwork, frozen: int) -> tuple[list[nn.Parameter], 
         if parameter.requires_grad:
             (body if name.startswith("encoder.") else heads).append(parameter)
     return body, heads
+
+
+def drop_channels(network: ReaderNetwork, recipe: Recipe) -> None:
+    """Have the trained layers add what they make without a share of its channels, the same ones for all tokens.
+
+    Variational dropout (Gal and Ghahramani 2016, arXiv:1512.05287): one random number for each channel of a passage.
+    """
+
+    def drop(_module: nn.Module, _inputs: object, made: Tensor) -> Tensor:
+        kept = torch.rand(made.shape[0], 1, made.shape[2]) >= recipe.dropped
+        return made * (kept / (1 - recipe.dropped)).to(made.dtype)
+
+    for name, module in network.encoder.named_modules():
+        number = re.fullmatch(r"encoder\.layer\.(\d+)\.(attention\.)?output\.dense", name)
+        if number and int(number[1]) >= recipe.frozen:
+            module.register_forward_hook(drop)
 
 
 def choose(example: Example, recipe: Recipe, chance: random.Random) -> list[Labelled]:

@@ -36,15 +36,20 @@ def unanswerable(example: Example, chance: Chance) -> Example | None:
 
 
 def made_questions(examples: Sequence[Example], count: int, chance: Chance) -> Iterator[Example]:
-    """Yield about `count` examples with questions made from sentences of the examples' passages, a quarter altered."""
-    for example in chance.sample(examples, min(count, len(examples))):
-        context = example.passages[0].context
+    """Yield fewer than `count` examples with questions made from sentences of the examples' passages.
+
+    A quarter are altered, so that nothing answers them. Most sentences yield no question.
+    """
+    for example in chance.choices(examples, k=count):
+        passages = list(example.passages)
+        first = passages.pop(chance.randrange(len(passages)))
+        context = first.context
         ordinal = chance.randrange(len(context.spans))
         span = context.spans[ordinal]
         made = next(filter(None, (maker(span.of(context.text)) for maker in chance.sample(_MAKERS, 3))), None)
         if made is None or any(word.lower() in _PRONOUNS for word in made.split()[:3]):
             continue
-        one = _asked(example, made, ordinal, span)
+        one = _asked(replace(example, passages=(first, *passages)), made, ordinal, span)
         other = unanswerable(one, chance) if chance.random() < 0.25 else None
         yield other or one
 
