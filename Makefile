@@ -3,6 +3,7 @@
 # make check   format, lint, types, tests: the one gate
 # make bench   quality and speed; DATA=folder for a data set of your own in BEIR's layout
 # make audit   known vulnerabilities of what is pinned, where PyPI's advisories can be reached
+# make browser end-to-end tests of the page in Chromium, which has to be there; CHROMIUM=path for another than /usr/bin/chromium
 # make golden  write the golden files of the tests anew; read the diff
 # make lock    write the lock files anew
 
@@ -12,7 +13,7 @@ DATA ?= bench/seeds
 # Of this version there is a build for processors alone; others bring several GB for GPUs.
 TORCH := 2.13.0
 
-.PHONY: serve test check format lint types bench audit golden lock
+.PHONY: serve test check format lint types bench audit browser golden lock
 
 serve: .venv/installed
 	$(BIN)/quoteline serve seeds
@@ -36,6 +37,10 @@ bench: .venv/installed
 
 audit: .venv/installed
 	$(BIN)/pip-audit --no-deps --disable-pip -r requirements.lock
+
+browser: .venv/installed
+	$(BIN)/python -m pip install -q -c requirements.lock -e '.[browser]'
+	$(BIN)/python -m pytest -m browser tests/browser
 
 golden: .venv/installed
 	QUOTELINE_GOLDEN=write $(BIN)/python -m pytest -q tests/service/test_golden.py

@@ -22,14 +22,14 @@ from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import httpx
 from hypothesis import strategies as st
 
 from index.testing import HashingEncoder
 from service.keys import KeyStore
-from service.problems import MEDIA_TYPE
+from service.problems import MEDIA_TYPE, OPENAI
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -296,9 +296,15 @@ def _broken(caller: Caller, response: "Response") -> str | None:
         return "tells what is in another collection"
     if response.status_code < 400:
         return None
-    if response.headers.get("content-type") != [MEDIA_TYPE]:
+    for_openai = urlsplit(response.request.url or "").path.startswith(OPENAI)
+    if response.headers.get("content-type") != ["application/json" if for_openai else MEDIA_TYPE]:
         return "an error that is no problem document"
     problem = json.loads(response.content)
+    if for_openai:
+        told = problem["error"]
+        return (
+            None if told["message"] and told["type"] else "an error of OpenAI's shape that does not say what happened"
+        )
     if problem["status"] != response.status_code or not problem["title"] or not problem["detail"]:
         return "a problem document that does not say what happened"
     return None
@@ -307,7 +313,10 @@ def _broken(caller: Caller, response: "Response") -> str | None:
 def _is_excused(caller: Caller, check: str, case: "Case[Any]", response: "Response") -> bool:
     """Whether no fault of the server, nor of the document, made a check fail."""
     if check == "positive_data_acceptance":
-        beyond = response.status_code == 422 and json.loads(response.content).get("title") in _BEYOND_SCHEMA
+        told = json.loads(response.content)
+        beyond = response.status_code == 422 and told.get("title") in _BEYOND_SCHEMA
+        # Nobody asks in the conversation, or without a word.
+        beyond |= response.status_code == 400 and told.get("error", {}).get("code") == "invalid_question"
         return beyond or _is_longer_than_any(response) or _is_unprintable(case)
     if check == "negative_data_rejection":
         # In a chain of requests schemathesis takes some forms for broken that it says it left whole.

@@ -11,6 +11,7 @@
     ├── ArticleNotFoundError       no article, or no version of it, of that id
     │   └── ArticleDeletedError    there was one
     ├── CitationNotFoundError      no citation of that id
+    ├── ModelNotFoundError         no model of that name, of those that chat frontends are offered
     ├── CollectionError            an article is in another collection than was said
     ├── AccessError                who asks may not
     │   ├── NoKeyError             no key, or none that is valid
@@ -74,6 +75,10 @@ class ArticleDeletedError(ArticleNotFoundError):
 
 class CitationNotFoundError(QuotelineError):
     """No citation has that id: it is none, or its span leaves the article."""
+
+
+class ModelNotFoundError(QuotelineError):
+    """No model of that name, or none that the caller may use."""
 
 
 class CollectionError(QuotelineError):

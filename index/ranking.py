@@ -5,12 +5,12 @@ Only the passages of the best few candidates are read, the best first, and no mo
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from index.articles import Passage, Span
-from index.confidence import Calibration, Judgement, Scores, judge, logistic, score
+from index.confidence import Calibration, Judgement, Scores, judge, score
 from index.corpus import Corpus, context_of
 from index.errors import CorpusDamagedError
 from index.reading import UNREAD, Reader, Reading
@@ -20,8 +20,8 @@ from index.retrieval import Candidate, Retrieved
 READ = 3
 # Once a sentence is this likely to answer, no other passage is read: 2.5 of 3 are on average, for .0006 of MRR@10.
 CLEAR = 0.75
-# The logit of a sentence that was not read, unless all that were have less.
-_UNREAD_LOGIT = -8.0
+# The logit of a sentence that was not read. What was read and has less stands behind it.
+UNREAD_LOGIT = -6.0
 # A question that yes or no would answer: no part of a sentence does, but the sentence. English, as the reader is.
 _YES_OR_NO = re.compile(
     r"\W*(?:is|are|was|were|am|do|does|did|has|have|had|can|could|will|would|shall|should|may|might|must)(?:n['’]t)?\b"
@@ -31,15 +31,29 @@ _YES_OR_NO = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
-    """A candidate with its place. probability: that it answers.
+class PassageRead:
+    """What a reader says of a passage's sentences, in order. start: where its text starts in its article."""
 
-    part: the words of it that do, in its article; None where the reader cannot say, and for yes-or-no questions.
+    passage: Passage
+    start: int
+    readings: Sequence[Reading]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A candidate with its place.
+
+    part: the words of it that answer, in its article; None where the reader cannot say, and for yes-or-no questions.
     """
 
     candidate: Candidate
-    probability: float
+    scores: Scores
     part: Span | None
+
+    @property
+    def probability(self) -> float:
+        """The probability that the sentence answers."""
+        return self.scores.probability
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +63,7 @@ class Ranking:
     sentences: tuple[Ranked, ...]
     judgement: Judgement
     read: int
-    timings: Mapping[str, float]
+    timings: Mapping[str, float] = field(default_factory=dict)
 
 
 class Ranker:
@@ -61,8 +75,6 @@ class Ranker:
         self._reader = reader
         self._calibration = calibration
         self._depth = depth
-        # What the retriever alone takes for clear is no reason not to read on.
-        self._may_stop = bool(calibration.sentence.get("order"))
 
     @property
     def wanted(self) -> int:
@@ -72,26 +84,14 @@ class Ranker:
     def rank(self, question: str, retrieved: Retrieved) -> Ranking:
         """Return all candidates of `retrieved` in a better order."""
         started = time.perf_counter()
-        said = _Said(self._calibration, retrieved.candidates, with_parts=not _YES_OR_NO.match(question))
-        read = 0
-        for passage, spans, readings in self._read(question, retrieved.candidates):
-            said.take(passage, spans, readings)
-            read += 1
-            if self._may_stop and said.clearest >= CLEAR:
-                break
-        scores = said.scores()
-        order = sorted(range(len(scores)), key=lambda place: (-scores[place].order, place))
-        return Ranking(
-            tuple(said.ranked(place, scores[place]) for place in order),
-            judge(self._calibration, retrieved.candidates, scores),
-            read,
-            {"read": 1000 * (time.perf_counter() - started)} if self._reader else {},
-        )
+        read = self.read(question, retrieved.candidates)
+        found = rank_read(self._calibration, retrieved.candidates, read)
+        if _YES_OR_NO.match(question):
+            found = replace(found, sentences=tuple(replace(one, part=None) for one in found.sentences))
+        return replace(found, timings={"read": 1000 * (time.perf_counter() - started)}) if self._reader else found
 
-    def _read(
-        self, question: str, candidates: Sequence[Candidate]
-    ) -> Iterator[tuple[Passage, Sequence[Span], Sequence[Reading]]]:
-        """Yield the passages of the best candidates, their sentences and what the reader says of these, one by one."""
+    def read(self, question: str, candidates: Sequence[Candidate]) -> Iterator[PassageRead]:
+        """Read the passages of the best candidates, each when it is asked for."""
         if self._reader is None:
             return
         passages = list(islice(dict.fromkeys(candidate.passage for candidate in candidates), self._depth))
@@ -105,41 +105,56 @@ class Ranker:
                 raise CorpusDamagedError(
                     f"a passage of {passage.article_id} holds sentences that the article has not; run `quoteline check`"
                 )
-            yield passage, spans, self._reader.read(question, [context_of(record.article, spans)])[0]
+            readings = self._reader.read(question, [context_of(record.article, spans)])[0]
+            yield PassageRead(passage, spans[0].start, readings)
 
 
-class _Said:
-    """What the reader has said so far of the candidates."""
+def rank_read(calibration: Calibration, candidates: Sequence[Candidate], read: Iterable[PassageRead]) -> Ranking:
+    """Return all candidates ranked; of `read` no more is taken once the answer is clear.
 
-    def __init__(self, calibration: Calibration, candidates: Sequence[Candidate], *, with_parts: bool) -> None:
-        self._calibration = calibration
-        self._with_parts = with_parts
+    A calibration without a weight of `order` for a sentence has everything read.
+    """
+    heard = _Heard(candidates)
+    # What the retriever alone takes for clear is no reason not to read on.
+    may_stop = bool(calibration.sentence.get("order"))
+    passages = 0
+    for one in read:
+        better = heard.take(one)
+        passages += 1
+        if may_stop and any(heard.scores(calibration, place).probability >= CLEAR for place in better):
+            break
+    ranked = [
+        Ranked(one, heard.scores(calibration, place), heard.parts.get(place)) for place, one in enumerate(candidates)
+    ]
+    judgement = judge(calibration, candidates, [one.scores for one in ranked])
+    # The sort is stable.
+    return Ranking(tuple(sorted(ranked, key=lambda one: -one.scores.order)), judgement, passages)
+
+
+class _Heard:
+    """What a reader has said so far of candidates. parts: by place."""
+
+    def __init__(self, candidates: Sequence[Candidate]) -> None:
         self._candidates = candidates
         self._places = {(one.sentence.article_id, one.sentence.ordinal): place for place, one in enumerate(candidates)}
         self._logits: dict[int, float] = {}
-        self._parts: dict[int, Span | None] = {}
-        self.clearest = 0.0
+        self.parts: dict[int, Span] = {}
 
-    def take(self, passage: Passage, spans: Sequence[Span], readings: Sequence[Reading]) -> None:
-        """Note the readings of a passage's sentences; of two of one sentence the one with the higher score."""
-        start = spans[0].start
-        for number, reading in enumerate(readings):
-            place = self._places.get((passage.article_id, passage.first + number))
-            if place is None or reading.score <= max(self._logits.get(place, UNREAD), UNREAD):
+    def take(self, read: PassageRead) -> list[int]:
+        """Note the readings of a passage, and return the places of the candidates that they are the best of so far."""
+        better = []
+        for ordinal, reading in enumerate(read.readings, start=read.passage.first):
+            place = self._places.get((read.passage.article_id, ordinal))
+            # Neighbouring passages share sentences: the better reading of one counts.
+            if place is None or reading.score <= self._logits.get(place, UNREAD):
                 continue
+            better.append(place)
             self._logits[place] = reading.score
-            part = reading.part if self._with_parts else None
-            self._parts[place] = Span(start + part.start, start + part.end) if part else None
-            odds = score(self._calibration, self._candidates[place], reading.score).odds
-            self.clearest = max(self.clearest, logistic(odds))
+            self.parts.pop(place, None)
+            if reading.part:
+                self.parts[place] = Span(read.start + reading.part.start, read.start + reading.part.end)
+        return better
 
-    def scores(self) -> list[Scores]:
-        """Return the scores of all candidates."""
-        unread = min([_UNREAD_LOGIT, *self._logits.values()])
-        return [
-            score(self._calibration, one, self._logits.get(place, unread)) for place, one in enumerate(self._candidates)
-        ]
-
-    def ranked(self, place: int, scores: Scores) -> Ranked:
-        """Return a candidate with its scores."""
-        return Ranked(self._candidates[place], scores.probability, self._parts.get(place))
+    def scores(self, calibration: Calibration, place: int) -> Scores:
+        """Return the scores of a candidate."""
+        return score(calibration, self._candidates[place], self._logits.get(place, UNREAD_LOGIT))

@@ -24,6 +24,7 @@ from starlette.types import Scope as Connection
 from starlette.websockets import WebSocketClose
 
 from index.errors import ForbiddenError, InputError, NoKeyError, QuotelineError, RateError
+from service.browsers import is_question, shows_refusals
 from service.keys import SCOPES, KeyStore, Scope
 from service.metrics import count_refusal
 from service.problems import respond
@@ -79,14 +80,16 @@ def needed_scope(method: str, path: str) -> Scope | None:
     """Return what a request needs a key for, None where it needs none; what is not known here needs `manage`."""
     path = path.rstrip("/") or "/"
     if method in _READING:
-        if path in _FOR_ALL or path.startswith("/docs/"):
+        if path in _FOR_ALL or path.startswith(("/docs/", "/page/")):
             return None
-        if path in {"/ask", "/collections"} or any(
-            path == top or path.startswith(f"{top}/") for top in ("/articles", "/citations")
+        if path in {"/ask", "/collections", "/mcp"} or any(
+            path == top or path.startswith(f"{top}/") for top in ("/articles", "/citations", "/v1/models")
         ):
             return "ask"
-    if method == "POST" and path in {"/ask", "/verify"}:
+    if method == "POST" and path in {"/ask", "/verify", "/v1/chat/completions", "/v1/responses", "/mcp"}:
         return "ask"
+    if method == "DELETE" and path == "/mcp":
+        return "ask"  # ends a session, and nothing else
     return "manage"
 
 
@@ -164,8 +167,12 @@ class AccessMiddleware:
             caller = self._admit(scope)
         except QuotelineError as error:
             count_refusal("rate" if isinstance(error, RateError) else "key")
-            await respond(error)(scope, receive, send)
-            return
+            if not shows_refusals(scope):
+                await respond(error)(scope, receive, send)
+                return
+            # The page tells it, and asks for a key. Without a caller no route tells anything else.
+            scope.setdefault("state", {})["refusal"] = error
+            caller = None
         if caller is not None:
             scope.setdefault("state", {})["caller"] = caller
         await self._app(scope, receive, send)
@@ -173,7 +180,7 @@ class AccessMiddleware:
     def _admit(self, scope: Connection) -> Caller | None:
         """Return who asks, None where it does not matter. Raises AccessError, RateError."""
         headers = Headers(scope=scope)
-        needed = needed_scope(scope["method"], scope["path"])
+        needed = "ask" if is_question(scope) else needed_scope(scope["method"], scope["path"])
         if needed is None or _is_preflight(scope["method"], headers):
             return None
         client = scope.get("client")

@@ -14,6 +14,8 @@ from index.reading import Reader
 from index.retrieval import Retrieved, Retriever
 from index.store import Filters, Record
 from service.citations import Part, Quotation, part_of, quotation
+from service.conversation import Turn, understand
+from service.rewriting import Rewriter
 
 Verdict = Literal["answered", "perhaps", "unanswered"]
 
@@ -37,6 +39,7 @@ class Citation(Quotation):
 class Answer:
     """What the corpus has to say to a question.
 
+    understood: the question that stands alone, where turns before it made it another; None where it is as it was asked.
     probability: that something in the corpus answers. citations: best first, weak ones behind strong ones too, each
     with its own score; empty where nothing answers, and then `nearest` holds what came closest. generation: of the
     corpus that was asked. timings_ms: by stage; `read` where there is a reader. reason: where nothing answers, whether
@@ -44,6 +47,7 @@ class Answer:
     """
 
     question: str
+    understood: str | None
     verdict: Verdict
     probability: float
     reason: str
@@ -65,10 +69,12 @@ class Answerer:
         depth: int = READ,
         answered: float = ANSWERED,
         perhaps: float = PERHAPS,
+        rewriter: Rewriter | None = None,
     ) -> None:
         """calibration: the reader's; if None, the one that is shipped for it. depth: passages read for a question.
 
-        answered, perhaps: the probabilities from which an answer is called that.
+        answered, perhaps: the probabilities from which an answer is called that. rewriter: has the first say on how a
+        follow-up question is understood.
         """
         # What reads nothing has to be judged as what has no reader.
         reader = reader if depth else None
@@ -78,18 +84,27 @@ class Answerer:
         self._ranker = Ranker(corpus, reader, calibration or calibration_for(self.reader_name or ""), depth=depth)
         self._answered = answered
         self._perhaps = perhaps
+        self._rewriter = rewriter
 
     def ask(
-        self, question: str, *, top_k: int = DEFAULT_TOP_K, filters: Filters | None = None, base_url: str = ""
+        self,
+        question: str,
+        *,
+        turns: Sequence[Turn] = (),
+        top_k: int = DEFAULT_TOP_K,
+        filters: Filters | None = None,
+        base_url: str = "",
     ) -> Answer:
         """Answer `question` with at most `top_k` citations.
 
-        base_url: goes in front of links to articles that have no URL of their own.
+        turns: the conversation before it, oldest first. base_url: goes in front of links to articles that have no URL
+        of their own.
         Raises QuestionError and FilterError.
         """
         if not 1 <= top_k <= MOST_TOP_K:
             raise FilterError(f"top_k is {top_k}; it can be 1 to {MOST_TOP_K}")
         started = time.perf_counter()
+        asked, question = question, self._understood(question, turns)
         # One view of the store for all that follows: a sentence is cut out of the very text that it was found in.
         with self._corpus.store.frozen():
             # Twice as many as are wanted, because some may say the same.
@@ -103,7 +118,8 @@ class Answerer:
         timings = {**retrieved.timings, **ranking.timings}
         total = 1000 * (time.perf_counter() - started)
         return Answer(
-            question=question,
+            question=asked,
+            understood=question if question != asked else None,
             verdict=verdict,
             probability=round(ranking.judgement.probability, 3),
             reason=_reason(verdict, retrieved, ranking.judgement, bool(filters)),
@@ -112,6 +128,10 @@ class Answerer:
             generation=retrieved.generation,
             timings_ms={stage: round(ms, 2) for stage, ms in {**timings, "total": total}.items()},
         )
+
+    def _understood(self, question: str, turns: Sequence[Turn]) -> str:
+        rewritten = self._rewriter.rewrite(question, turns) if self._rewriter and turns else None
+        return rewritten or understand(question, turns).question
 
     def _verdict(self, ranking: Ranking) -> Verdict:
         probability = ranking.judgement.probability

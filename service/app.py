@@ -30,7 +30,7 @@ from service.gate import BodyBounds, Gate, SafeHeaders
 from service.keys import KeyStore
 from service.readers import open_answerer, open_reader
 from service.requestlog import LOGGING, Faults, RequestLog
-from service.routes import articles, ask, changes, citations, docs, health, terminal
+from service.routes import articles, ask, changes, chat, citations, docs, health, page, terminal, tools
 from service.routes import metrics as metrics_routes
 from service.settings import Settings
 from service.tracing import Tracing, start_tracing
@@ -128,6 +128,8 @@ def create_app(settings: Settings, *, encoder: Encoder | None = None, reader: Re
         # Here, because a limiter belongs to the event loop that it is first used in.
         app.state.probes = anyio.CapacityLimiter(2)
         app.state.turns = Turns()
+        # Whoever waits to be answered in a chat and goes away has not begun; more at once would not be faster.
+        app.state.asking = anyio.CapacityLimiter(max(2, os.cpu_count() or 1))
         app.state.reader, app.state.fetcher = Isolated(), Fetcher() if settings.fetch else None
         keeper = _Keeper(app, settings, encoder, reader)
         keeper.start()
@@ -153,7 +155,7 @@ def create_app(settings: Settings, *, encoder: Encoder | None = None, reader: Re
     )
     app.state.settings, app.state.corpus, app.state.answerer = settings, None, None
     problems.install(app)
-    for routes in (ask, citations, articles, changes, health, metrics_routes, terminal, docs):
+    for routes in (page, ask, chat, citations, articles, changes, health, metrics_routes, terminal, docs, tools):
         app.include_router(routes.router)
     # The one that is added last is the outermost: read upwards, as a request comes in.
     app.add_middleware(BodyBounds, max_body=settings.max_body, patience=settings.patience)

@@ -93,7 +93,7 @@ def quotation(record: Record, span: Span, base_url: str) -> Quotation:
         source=article.source,
         date=article.date,
         url=article.url,
-        link=article_link(article, span, base_url, version=None if record.current else record.version),
+        link=article_link(article, span, base_url, version=record.version),
         page=article.page_of(span.start),
         start_char=span.start,
         end_char=span.end,

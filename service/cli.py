@@ -1,4 +1,4 @@
-"""The command line: `quoteline serve | add | ask | articles | remove | keys | check | calibrate | …`."""
+"""The command line: `quoteline serve | add | ask | mcp | articles | remove | keys | check | calibrate | …`."""
 
 import os
 import sys
@@ -132,6 +132,23 @@ def ask(question: tuple[str, ...], top_k: int, collections: tuple[str, ...], **g
     sys.exit(3 if answer.verdict == "unanswered" else 0)
 
 
+@commands.command("mcp")
+@click.option(
+    "--collection", "collections", multiple=True, help="Give access to this collection only; may be repeated."
+)
+@_flags(*_COMMON, *_READING, "calibration", "answered", "perhaps", "public_url")
+def serve_tools(collections: tuple[str, ...], **given: object) -> None:
+    """Give a language model's host (MCP) tools to ask with, over standard input and output.
+
+    Works beside servers of the same corpus, changes nothing, and follows what they change.
+    """
+    settings = _settings(**given)
+    # Imported here: the package takes half a second, which the other commands need not wait for.
+    from service.toolserver import serve_stdio
+
+    serve_stdio(settings, collections)
+
+
 @commands.command()
 @click.option("--collection", "collections", multiple=True, help="List this collection only; may be repeated.")
 @_flags(*_COMMON)
@@ -253,10 +270,9 @@ def calibrate(folder: Path, output: Path | None, **given: object) -> None:
         from bench.calibration import calibrate as fit
     except ImportError as error:
         raise _no_checkout("calibrate") from error
-    output = output or settings.calibration_file
-    output.parent.mkdir(parents=True, exist_ok=True)
-    fit(folder, settings, output)
-    click.echo(f"wrote {output}", err=True)
+    fit(folder, settings).save(output or settings.calibration_file)
+    next_step = f"set QUOTELINE_CALIBRATION={output}" if output else "it is used from the next start on"
+    click.echo(f"saved as {output or settings.calibration_file}; {next_step}", err=True)
 
 
 @commands.command(context_settings={"ignore_unknown_options": True})

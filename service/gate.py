@@ -10,12 +10,12 @@ from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from index.errors import OverloadError, TooLargeError
 from service.metrics import IN_FLIGHT, count_refusal
-from service.problems import MEDIA_TYPE, Problem, respond
+from service.problems import Problem, ProblemResponse, respond
 
 MIB = 1024 * 1024
 # Requests of those who operate the service; they are answered however busy it is.
@@ -240,5 +240,4 @@ def _too_long() -> Response:
 
 def problem_response(status: HTTPStatus, title: str, detail: str) -> Response:
     """Return a problem document for what is refused before any error of ours could be raised."""
-    problem = Problem(type="about:blank", title=title, status=status, detail=detail, errors=[])
-    return JSONResponse(problem.model_dump(), status_code=status, media_type=MEDIA_TYPE)
+    return ProblemResponse(Problem(type="about:blank", title=title, status=status, detail=detail, errors=[]))

@@ -14,13 +14,15 @@ MOST_CONTEXT = 24
 
 
 def article_link(article: Article, span: Span, base_url: str, *, version: int | None = None) -> str:
-    """Return the article's own URL, or its text on this server, with a fragment that marks the sentence at `span`.
+    """Return the article's own URL with a fragment that marks the sentence at `span`, or its page on this server.
 
-    version: of an article that has a newer one.
+    version: the one that `span` is in; its page shows the newest if None.
     """
-    here = f"{base_url}/articles/{quote(article.id, safe='')}/text{f'?version={version}' if version else ''}"
-    page = (article.url or here).split("#", 1)[0]
-    return f"{page}#:~:text={text_fragment(article.text, span)}"
+    if article.url:
+        return f"{article.url.split('#', 1)[0]}#:~:text={text_fragment(article.text, span)}"
+    which = f"&version={version}" if version else ""
+    page = f"{base_url}/articles/{quote(article.id, safe='')}/view"
+    return f"{page}?start={span.start}&end={span.end}{which}#cited"
 
 
 def text_fragment(text: str, span: Span) -> str:

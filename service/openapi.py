@@ -2,10 +2,10 @@
 
 What it adds: problem documents, which the routes refer to; that a key may be left out; the address that the service
 goes by; what fields mean that have one meaning everywhere. What it takes away: that a parameter could be null, which
-nothing in an address can be.
+nothing in an address can be, and a status that OpenAI's clients are not told.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fastapi import FastAPI
@@ -15,6 +15,7 @@ Schema = dict[str, Any]
 
 _TAGS = {
     "ask": "Questions, answered with sentences of the articles, word for word.",
+    "chat": "What chat frontends speak: OpenAI's chat completions and responses.",
     "citations": "Citations and pasted quotes, checked against the stored texts.",
     "articles": "The articles: added, replaced, deleted, listed, read.",
     "health": "For those who operate the service.",
@@ -82,6 +83,7 @@ _FIELDS = {
     "timings_ms": "how long each stage took, in milliseconds: `encode`, `search`, `score`, `read`, `total`; only those "
     "that there were",
     "title": "the title",
+    "understood": "the question as it stands alone, where the turns before it made it another; null where they did not",
     "url": "its address on the web",
     "verdict": "the outcome in one word",
     "version": "the version of the article, from 1",
@@ -91,24 +93,31 @@ _FIELDS = {
 }
 
 
-def describe(app: FastAPI, problem: type[BaseModel]) -> None:
-    """Let the OpenAPI document of `app` say all there is to say. problem: what errors leave as."""
+def describe(app: FastAPI, *problems: type[BaseModel]) -> None:
+    """Let the OpenAPI document of `app` say all there is to say. problems: what errors leave as."""
     make = app.openapi
 
     def openapi() -> Schema:
         if app.openapi_schema is None:
             # FastAPI keeps what it made, and hands out the same from then on.
-            _complete(make(), problem, app.state.settings.public_url)
+            _complete(make(), problems, app.state.settings.public_url)
         return make()
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _complete(document: Schema, problem: type[BaseModel], public_url: str) -> None:
+def _complete(document: Schema, problems: Iterable[type[BaseModel]], public_url: str) -> None:
     document["servers"] = [{"url": public_url.rstrip("/") or "/"}]
     document["tags"] = [{"name": name, "description": text} for name, text in _TAGS.items()]
     schemas = document["components"]["schemas"]
-    schemas.update(_schemas_of(problem))
+    for problem in problems:
+        schemas.update(_schemas_of(problem))
+    # FastAPI's own, for routes that do not declare the status: under /v1 it is 400.
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    for path, methods in document["paths"].items():
+        for operation in methods.values() if path.startswith("/v1/") else ():
+            operation["responses"].pop("422", None)
     for operation in _operations(document):
         if "security" in operation:
             # Where there are no keys yet, callers on this machine need none, and others only for what is open to all.

@@ -10,23 +10,27 @@ WIDTH = 80
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 # What an article holds must not steer a terminal: control characters are shown as their pictures (U+2400 and on), the
-# marks that turn the direction of writing are left out. JSON has the quote as it is.
-_HARMLESS = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"}
+# marks that turn the direction of writing are left out. Nor must it begin a line, where it could pass for a citation of
+# ours: what breaks lines becomes a space, and a quote is compared without regard to that. JSON has it as it is.
+_HARMLESS: dict[int, int | None] = {code: 0x2400 + code for code in range(0x20) if chr(code) != "\t"}
 _HARMLESS |= {0x7F: 0x2421} | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
 _HARMLESS |= dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+_HARMLESS |= dict.fromkeys(map(ord, "\n\v\f\r\x85\u2028\u2029"), ord(" "))
 
 
 def render_answer(answer: Answer, *, color: bool = False) -> str:
     """Return the answer as text that ends with a newline. color: set the words that answer in bold.
 
-    A quote stands on a line of its own and is never wrapped, so that what is copied is what was written; all else is
-    wrapped at 80 columns.
+    A quote stands on a line of its own and is never wrapped, so that what is copied is what was written, but for line
+    breaks in it, which are spaces here; all else is wrapped at 80 columns.
     """
     return "\n".join(_lines(answer, color)) + "\n"
 
 
 def _lines(answer: Answer, color: bool) -> Iterator[str]:
     yield from _wrap(_headline(answer))
+    if answer.understood:
+        yield from _wrap(f"Understood as: {harmless(answer.understood)}")
     for citation in answer.citations:
         yield ""
         yield from _citation(citation, f"[{citation.n}]", color)
@@ -53,7 +57,7 @@ def _citation(citation: Citation, mark: str, color: bool) -> Iterator[str]:
     named = citation.title or citation.url or citation.article_id
     facts = [named, citation.source, citation.date and citation.date.isoformat()]
     facts += [f"page {citation.page}" if citation.page else None, f"score {citation.score:.2f}"]
-    about = " · ".join(_harmless(str(fact)) for fact in facts if fact)
+    about = " · ".join(harmless(str(fact)) for fact in facts if fact)
     yield from _wrap(about, indent="    ")
     # A link is not wrapped either: a terminal opens what stands on one line.
     yield f"    {citation.url}" if citation.url else f"    {citation.id}"
@@ -63,9 +67,9 @@ def _quote(citation: Citation, color: bool) -> str:
     """Return the quote; all of it is made harmless, and what steers the terminal is ours alone."""
     quote, part = citation.quote, citation.part
     if not color or part is None:
-        return _harmless(quote)
+        return harmless(quote)
     start, end = part.start_char - citation.start_char, part.end_char - citation.start_char
-    front, bold, back = (_harmless(words) for words in (quote[:start], quote[start:end], quote[end:]))
+    front, bold, back = (harmless(words) for words in (quote[:start], quote[start:end], quote[end:]))
     return f"{front}{_BOLD}{bold}{_PLAIN}{back}"
 
 
@@ -75,7 +79,8 @@ def _wrap(text: str, *, indent: str = "") -> list[str]:
     )
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
+    """Return what came from an article as one line of text that neither steers a terminal nor hides anything."""
     return text.translate(_HARMLESS)
 
 

@@ -1,10 +1,14 @@
 """What the settings say of reading: which reader, and the calibration that says how far it is to be believed."""
 
+import logging
+from pathlib import Path
+
 from index.confidence import Calibration
 from index.corpus import Corpus
-from index.errors import CalibrationError
+from index.errors import CalibrationError, InputError
 from index.reading import Reader, load_reader
 from service.answering import Answerer
+from service.rewriting import Rewriter
 from service.settings import Settings
 
 
@@ -16,7 +20,8 @@ def open_reader(settings: Settings) -> Reader | None:
 def open_answerer(corpus: Corpus, settings: Settings, reader: Reader | None) -> Answerer:
     """Return what answers from `corpus` as the settings say.
 
-    Raises CalibrationError where the calibration of one's own cannot be read, or was made for another reader.
+    Raises CalibrationError where the calibration that is set cannot be read, or was made for another reader. Where one
+    merely lies in the data folder, that is a warning, and what is shipped is used.
     """
     return Answerer(
         corpus,
@@ -25,18 +30,40 @@ def open_answerer(corpus: Corpus, settings: Settings, reader: Reader | None) -> 
         depth=settings.read,
         answered=settings.answered,
         perhaps=settings.perhaps,
+        rewriter=_rewriter(settings),
     )
 
 
+def _rewriter(settings: Settings) -> Rewriter | None:
+    if not settings.rewrite_url:
+        return None
+    if not settings.rewrite_model:
+        raise InputError(
+            f"a language model at {settings.rewrite_url} is to rewrite questions, and it is not said which; set "
+            "QUOTELINE_REWRITE_MODEL to its name, or unset QUOTELINE_REWRITE_URL"
+        )
+    return Rewriter(settings.rewrite_url, settings.rewrite_model, settings.rewrite_key)
+
+
 def _calibration(settings: Settings, reader: Reader | None) -> Calibration | None:
-    """Return the calibration of one's own, None where there is none."""
+    """Return the calibration of one's own, None where there is none that fits."""
     file = settings.calibration_file
     if settings.calibration is None and not file.is_file():
         return None
+    try:
+        return _made_for(file, reader.name if reader and settings.read else "")
+    except CalibrationError as error:
+        if settings.calibration is not None:
+            raise
+        logging.getLogger("quoteline").warning("%s; until then the calibration that is shipped is used", error)
+        return None
+
+
+def _made_for(file: Path, reader: str) -> Calibration:
+    """Return the calibration in `file`. Raises CalibrationError where it was made for another reader."""
     found = Calibration.load(file)
-    name = reader.name if reader and settings.read else ""
-    if found.reader != name:
-        made_for, wanted = (f"the reader {one!r}" if one else "no reader" for one in (found.reader, name))
+    if found.reader != reader:
+        made_for, wanted = (f"the reader {one!r}" if one else "no reader" for one in (found.reader, reader))
         raise CalibrationError(
             f"{file} was made for {made_for}, but {wanted} is set; make it again with `quoteline calibrate`, set "
             "QUOTELINE_READER and QUOTELINE_READ as they were, or remove it"

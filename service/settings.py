@@ -47,6 +47,14 @@ class Settings(BaseSettings):
         pattern=r"^(https?://[^\s/?#\[\]]+(/[^\s?#]*)?)?$",
         description="the address that links in answers begin with; the request's own if unset",
     )
+    rewrite_url: str = Field(
+        "",
+        pattern=r"^(https?://\S+)?$",
+        description="an OpenAI-compatible server, such as http://localhost:11434/v1, whose language model rewrites "
+        "follow-up questions, never answers; the conversation is sent there; none if unset",
+    )
+    rewrite_model: str = Field("", description="the name of that language model")
+    rewrite_key: str = Field("", description="the API key of that server, if it wants one")
     workers: int = Field(1, ge=1, le=64, description="processes that serve the corpus")
     open: Literal["no", "ask", "manage"] = Field(
         "no", description="what callers without a key may do from other machines; from this one they may do all"
@@ -60,6 +68,11 @@ class Settings(BaseSettings):
     max_body: int = Field(64, ge=1, description="the largest request, in MiB; JSON Lines may be longer as a whole")
     patience: float = Field(20, gt=0, description="seconds that a sender may be silent before it is dropped")
     cors: str = Field("", description="web sites whose pages may read answers, separated by commas; none if unset")
+    annotations: Literal["auto", "yes", "no"] = Field(
+        "auto",
+        description="whether chat completions carry `url_citation` annotations; `auto` leaves them out for Open WebUI, "
+        "which would show each citation twice",
+    )
     fetch: bool = Field(
         False, description="whether articles may be added by their address, which the server then fetches"
     )

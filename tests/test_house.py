@@ -69,6 +69,7 @@ def test_the_library_knows_nothing_of_http_or_of_what_it_serves(path: Path) -> N
         ("index/store", {"sqlite3"}),
         ("index/webpages.py", {"trafilatura", "htmldate"}),
         ("index/pdfs.py", {"pypdfium2"}),
+        ("service/toolserver.py", {"mcp"}),
     ],
 )
 def test_one_file_or_folder_knows_each_library(file: str, libraries: set[str]) -> None:

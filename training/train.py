@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from index.frames import Framer
 from index.network import ReaderNetwork
@@ -27,7 +28,7 @@ class Recipe:
     passes: how often each source is gone through. questions: in a batch; passages: read for each. frozen: layers of
     the encoder that keep their weights, from below, besides the embeddings. altered: the share of answerable questions
     that are asked with one thing swapped, so that nothing answers them. dropped: the share of channels that each layer
-    does without, others for each passage.
+    does without, others for each passage. share: how often the weights after it are in the mean that is shipped.
     """
 
     passes: dict[str, float]
@@ -41,6 +42,7 @@ class Recipe:
     without_answer: float = 0.1
     dropped: float = 0.1
     seed: int = 7
+    share: int = 1
 
 
 def train(
@@ -59,7 +61,7 @@ def train(
         optimizer, lambda step: min(1.0, (step + 1) / recipe.warm_up) * (1 - step / len(batches))
     )
     network.eval()  # without the encoder's own dropout, whose random numbers cost as much as the rest of a forward pass
-    drop_channels(network, recipe)
+    dropping = drop_channels(network, recipe)
     said = saved = started = time.monotonic()
     tokens, losses = 0, [0.0, 0.0, 0.0]
     for step, few in enumerate(batches, start=1):
@@ -81,6 +83,8 @@ def train(
         if now - saved > 240 or step == len(batches):
             saved = now
             torch.save(network.state_dict(), checkpoint)
+    for handle in dropping:
+        handle.remove()
 
 
 def trainable(network: ReaderNetwork, frozen: int) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
@@ -95,7 +99,7 @@ def trainable(network: ReaderNetwork, frozen: int) -> tuple[list[nn.Parameter], 
     return body, heads
 
 
-def drop_channels(network: ReaderNetwork, recipe: Recipe) -> None:
+def drop_channels(network: ReaderNetwork, recipe: Recipe) -> list[RemovableHandle]:
     """Have the trained layers add what they make without a share of its channels, the same ones for all tokens.
 
     Variational dropout (Gal and Ghahramani 2016, arXiv:1512.05287): one random number for each channel of a passage.
@@ -105,10 +109,12 @@ def drop_channels(network: ReaderNetwork, recipe: Recipe) -> None:
         kept = torch.rand(made.shape[0], 1, made.shape[2]) >= recipe.dropped
         return made * (kept / (1 - recipe.dropped)).to(made.dtype)
 
+    handles = []
     for name, module in network.encoder.named_modules():
         number = re.fullmatch(r"encoder\.layer\.(\d+)\.(attention\.)?output\.dense", name)
         if number and int(number[1]) >= recipe.frozen:
-            module.register_forward_hook(drop)
+            handles.append(module.register_forward_hook(drop))
+    return handles
 
 
 def choose(example: Example, recipe: Recipe, chance: random.Random) -> list[Labelled]:

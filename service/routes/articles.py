@@ -45,7 +45,7 @@ _below = APIRouter(route_class=_Below)
 
 _PAGE = 100
 # What lies below an article's own address.
-_BELOW = frozenset({"text", "versions"})
+_BELOW = frozenset({"text", "versions", "view"})
 
 ArticlePath = Annotated[
     str,
@@ -166,7 +166,7 @@ def list_collections(corpus: CorpusDep, caller: CallerDep) -> CollectionList:
     summary="One article's text",
 )
 def get_text(article_id: ArticlePath, corpus: CorpusDep, caller: CallerDep, version: Version = None) -> Response:
-    """Return the text that all offsets index, and nothing else; links of citations without a URL lead here."""
+    """Return the text that all offsets index, and nothing else."""
     return PlainTextResponse(_record(corpus, caller, article_id, version).article.text)
 
 

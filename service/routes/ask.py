@@ -1,5 +1,6 @@
 """Questions, from programs (JSON) and from people with curl (plain text)."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -9,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from index.retrieval import LONGEST_QUESTION
 from index.store import Filters
 from service.access import Caller
-from service.answering import DEFAULT_TOP_K, MOST_TOP_K, Answer
+from service.answering import DEFAULT_TOP_K, MOST_TOP_K, Answer, Answerer
+from service.conversation import MOST_TURNS, Turn
 from service.deps import AnswererDep, BaseUrlDep, CallerDep
 from service.metrics import observe_answer
 from service.plaintext import render_answer
@@ -22,6 +24,8 @@ _JSON = TypeAdapter(Answer)
 # Programs that people type, by what their User-Agent begins with.
 _TERMINALS = ("curl/", "wget/", "httpie/", "xh/")
 _COLOR = "in plain text, set the words that answer in bold for a terminal; `?color` is enough, and `never` is none"
+_TURN = "an earlier question of the conversation; repeated, oldest first"
+_MOST_LINKED_TURNS = 10
 _NOT = frozenset({"0", "false", "never", "no", "off"})
 _BOTH: dict[int | str, dict[str, Any]] = {
     200: {
@@ -68,12 +72,28 @@ class AskFilters(BaseModel):
         return Filters(tuple(self.article_ids), tuple(sources), self.date_from, self.date_to, collections)
 
 
+class AskTurn(BaseModel):
+    """An earlier question of a conversation."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    question: str = Field(max_length=LONGEST_QUESTION, description="the question, as it was asked")
+    quotes: list[Annotated[str, Field(max_length=10_000)]] = Field(
+        default_factory=list, max_length=MOST_TOP_K, description="the sentences that were shown for it, best first"
+    )
+
+
 class AskRequest(BaseModel):
     """A question, and what may answer it."""
 
     model_config = ConfigDict(extra="forbid")
 
     question: Question
+    turns: list[AskTurn] = Field(
+        default_factory=list,
+        max_length=MOST_TURNS,
+        description="the conversation before the question, oldest first; the server keeps none",
+    )
     top_k: TopK = DEFAULT_TOP_K
     filters: AskFilters = AskFilters()
 
@@ -82,7 +102,8 @@ class AskRequest(BaseModel):
 def ask(body: AskRequest, request: Request, answerer: AnswererDep, caller: CallerDep, base_url: BaseUrlDep) -> Response:
     """Answer a question with sentences of the articles, word for word. JSON, unless `Accept` asks for text/plain."""
     filters = body.filters.to_filters(caller)
-    answer = answerer.ask(body.question, top_k=body.top_k, filters=filters, base_url=base_url)
+    turns = [Turn(turn.question, tuple(turn.quotes)) for turn in body.turns]
+    answer = answerer.ask(body.question, turns=turns, top_k=body.top_k, filters=filters, base_url=base_url)
     return _render(answer, as_text=_accepts_text(request, sniff=False))
 
 
@@ -93,6 +114,7 @@ def ask_by_link(
     caller: CallerDep,
     base_url: BaseUrlDep,
     q: Annotated[Question, Query()],
+    turn: Annotated[list[Question] | None, Query(max_length=_MOST_LINKED_TURNS, description=_TURN)] = None,
     top_k: Annotated[TopK, Query()] = DEFAULT_TOP_K,
     article_id: Annotated[list[AnyId] | None, Query(max_length=MOST_FILTERS, description=ONLY["article_id"])] = None,
     source: Annotated[list[AnySource] | None, Query(max_length=MOST_FILTERS, description=ONLY["source"])] = None,
@@ -107,9 +129,23 @@ def ask_by_link(
     """Answer a question; plain text for curl, wget and httpie, JSON for others. `Accept` decides where it is given."""
     collections = caller.collections_asked(collection or ())
     filters = Filters(tuple(article_id or ()), tuple(source or ()), date_from, date_to, collections)
-    answer = answerer.ask(q, top_k=top_k, filters=filters, base_url=base_url)
+    turns = _told_again(answerer, turn or (), filters)
+    answer = answerer.ask(q, turns=turns, top_k=top_k, filters=filters, base_url=base_url)
     colored = no_color is None and color is not None and color.lower() not in _NOT
     return _render(answer, as_text=_accepts_text(request, sniff=True), color=colored)
+
+
+def _told_again(answerer: Answerer, questions: Sequence[str], filters: Filters) -> list[Turn]:
+    """Return the turns of a conversation of which a link holds the questions alone.
+
+    What was quoted for the last of them is found again, as a pronoun may stand for somebody there. For those before it
+    that would cost more than they are worth.
+    """
+    turns = [Turn(question) for question in questions]
+    if not turns:
+        return []
+    last = answerer.ask(turns[-1].question, turns=turns[:-1], filters=filters)
+    return [*turns[:-1], Turn(last.question, tuple(citation.quote for citation in last.citations))]
 
 
 def _render(answer: Answer, *, as_text: bool, color: bool = False) -> Response:

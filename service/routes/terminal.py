@@ -17,19 +17,42 @@ for word, with citations that anyone can check.
 
   curl '{base}/ask?q=Did+Iran+deny+sending+drones?'
 
-  …&top_k=10                     more sentences
-  …&source=Reuters               only from this source (may be repeated)
-  …&article_id=ID                only from this article (may be repeated)
-  …&collection=news              only from this collection (may be repeated)
-  …&date_from=2022-10-01&date_to=2022-10-31
-  …&color                        the words that answer in bold
+  …&top_k=10                  more sentences
+  …&source=Reuters            only from this source (may be repeated)
+  …&article_id=ID             only from this article (may be repeated)
+  …&collection=news           only from this collection (may be repeated)
+  …&date_from=2022-10-01      only of this day or later
+  …&date_to=2022-10-31        only of this day or earlier
+  …&turn=Who+denied+it?       an earlier question, for one that follows it up
+                              (may be repeated, oldest first)
+  …&color                     the words that answer in bold
+  …&T                         no colour, whatever else is said
 
-  curl -H 'Accept: application/json' '{base}/ask?q=…'    the same as JSON
-  curl '{base}/articles'                                 what there is
-  curl '{base}/citations/ID'                             check a citation
-  curl -F file=@news.html '{base}/articles'              add an article
-  curl -O '{base}/ask.sh' && sh ask.sh Who denied it?    a script that asks
+The status is 200 whether something answers or not; the header
+Quoteline-Verdict says which: answered, perhaps or unanswered. What cannot be
+asked is 422, a key that is missing or not valid 401, not allowed 403, too much
+429 and not now 503, the last two with Retry-After. With `curl --fail` those
+make curl exit with 22. A key goes into a header, not into the address:
 
+  curl -H "Authorization: Bearer $QUOTELINE_KEY" \\
+    '{base}/ask?q=…'
+
+The same as JSON, what there is, a citation checked, an article added:
+
+  curl -H 'Accept: application/json' \\
+    '{base}/ask?q=…'
+  curl '{base}/articles'
+  curl '{base}/citations/ID'
+  curl -F file=@news.html '{base}/articles'
+
+A script that asks, follows up (-c), filters and says by its exit status
+whether something answers; it needs only curl (sh ask.sh --help):
+
+  curl -O '{base}/ask.sh'
+  sh ask.sh Who denied it?
+
+Chat frontends: {base}/v1 (OpenAI-compatible)
+Language models: {base}/mcp (MCP)
 All addresses: {base}/docs
 """
 

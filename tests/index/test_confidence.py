@@ -4,9 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from index import reading
 from index.articles import Passage, Sentence, Span
 from index.confidence import (
     ANSWERED,
@@ -55,7 +56,7 @@ CALIBRATIONS = st.builds(
     st.text(max_size=10),
     st.dictionaries(st.sampled_from(["logit", "fusion"]), WEIGHTS),
     st.dictionaries(st.sampled_from(["order", "cosine", "words", "bias"]), WEIGHTS),
-    st.dictionaries(st.sampled_from(["odds", "lead", "cosine", "words", "bias"]), WEIGHTS),
+    st.dictionaries(st.sampled_from(["odds", "bias"]), WEIGHTS),
 )
 
 
@@ -132,12 +133,11 @@ def test_a_better_reading_of_the_best_sentence_makes_an_answer_rather_likely(
     assert judged(OURS, candidates, logits).probability >= before
 
 
-def test_the_lead_is_that_of_the_best_over_the_second_and_bounded() -> None:
-    leading = replace(OURS, sentence={"order": 1.0}, answer={"lead": 1.0})
+def test_the_best_sentence_alone_says_how_likely_an_answer_is() -> None:
+    doubled = replace(OURS, sentence={"order": 1.0}, answer={"odds": 2.0, "bias": -1.0})
     two = [found(0, 0), found(0, 0)]
-    assert judged(leading, two, [3.0, 1.0]).probability == pytest.approx(logistic(2))
-    assert judged(leading, two, [1.0, 3.0]).probability == pytest.approx(logistic(2))
-    assert judged(leading, two, [9.0, -9.0]).probability == judged(leading, two[:1], [9.0]).probability == logistic(5)
+    assert judged(doubled, two, [3.0, 1.0]) == judged(doubled, two, [-9.0, 3.0])
+    assert judged(doubled, two, [1.0, 3.0]).probability == pytest.approx(logistic(5))
 
 
 def test_nothing_found_answers_nothing_and_is_about_nothing() -> None:
@@ -160,20 +160,28 @@ def test_a_sentence_about_something_else_does_not_answer_and_a_close_one_does() 
 # Calibrations
 
 
-@given(st.text(max_size=20))
-def test_each_reader_has_a_calibration_of_its_kind(name: str) -> None:
-    ours, none, other = (calibration_for(one) for one in (f"{OURS.reader}-{name}", "", f"x{name}"))
-    assert (ours, none) == (OURS, RETRIEVAL)
-    assert other.reader == f"x{name}"
+@given(st.text(min_size=1, max_size=20).map(lambda name: f"{OURS.reader}{name}") | st.text(min_size=1))
+@example("quoteline-reader-1")
+@example("quoteline-reader-1-0123456789ab")
+def test_a_reader_that_is_not_ours_has_a_calibration_of_its_own(name: str) -> None:
+    other = calibration_for(name)
+    assert other.reader == name
     # What its log-odds mean nobody knows; that more of them are better can be relied on.
     assert other.order["logit"] > 0
     assert other.sentence == RETRIEVAL.sentence
 
 
+def test_our_reader_s_calibration_was_made_for_the_very_weights_that_are_shipped() -> None:
+    told = json.loads((reading.WEIGHTS / "reader.json").read_text(encoding="utf-8"))
+    assert OURS.reader == f"{told['name']}-{told['sha256']['reader.safetensors'][:12]}"
+    assert calibration_for(OURS.reader) == OURS
+    assert calibration_for("") == RETRIEVAL
+
+
 @given(CALIBRATIONS)
 @settings(deadline=None)
 def test_what_is_saved_is_loaded(tmp_path_factory: pytest.TempPathFactory, calibration: Calibration) -> None:
-    file = tmp_path_factory.mktemp("calibration") / "calibration.json"
+    file = tmp_path_factory.mktemp("calibration") / "new" / "calibration.json"
     calibration.save(file)
     assert Calibration.load(file) == calibration
     assert list(file.parent.iterdir()) == [file]
@@ -201,7 +209,9 @@ def test_what_is_no_calibration_is_refused_by_name(tmp_path: Path, content: byte
         Calibration.load(file)
 
 
-@pytest.mark.parametrize(("part", "name", "weight"), [("order", "cosine", 1.0), ("answer", "odds", math.nan)])
+@pytest.mark.parametrize(
+    ("part", "name", "weight"), [("order", "cosine", 1.0), ("answer", "lead", 1.0), ("answer", "odds", math.nan)]
+)
 def test_an_unknown_input_and_a_weight_that_is_no_number_are_refused(
     tmp_path: Path, part: str, name: str, weight: float
 ) -> None:
@@ -215,6 +225,12 @@ def test_a_file_that_is_missing_or_a_folder_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "nothing.json", tmp_path):
         with pytest.raises(CalibrationError, match="quoteline calibrate"):
             Calibration.load(path)
+
+
+def test_where_nothing_can_be_written_that_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(CalibrationError, match=r"calibration\.json cannot be written .*name another file"):
+        OURS.save(tmp_path / "file" / "calibration.json")
 
 
 def test_a_good_file_is_not_refused(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.articles import Article, Passage, Span
-from index.confidence import Calibration, calibration_for, logistic
+from index.confidence import OURS, Calibration, calibration_for, logistic
 from index.corpus import Corpus
 from index.encoding import Context
-from index.ranking import CLEAR, READ, Ranker, Ranking
+from index.ranking import CLEAR, READ, UNREAD_LOGIT, Ranker, Ranking, rank_read
 from index.reading import UNREAD, Reading
 from index.retrieval import Candidate, Retrieved, Retriever
 from index.store import Filters
@@ -100,7 +101,7 @@ def text_of(corpus: Corpus, passage: Passage) -> str:
 
 
 QUESTIONS = st.lists(st.sampled_from(WORDS), min_size=1, max_size=4).map(" ".join)
-CALIBRATIONS = st.sampled_from([PLAIN, FUSED, calibration_for("another"), calibration_for("quoteline-reader-1")])
+CALIBRATIONS = st.sampled_from([PLAIN, FUSED, calibration_for("another"), OURS])
 some = settings(max_examples=30, deadline=None)
 
 
@@ -180,19 +181,50 @@ def test_without_a_reader_retrieval_has_the_last_word(library: Corpus) -> None:
     assert all(one.part is None for one in ranking.sentences)
 
 
-def test_what_was_not_read_never_stands_before_what_was(library: Corpus) -> None:
+@pytest.mark.parametrize("score", [UNREAD_LOGIT - 0.1, UNREAD_LOGIT, UNREAD_LOGIT + 0.1])
+def test_what_was_not_read_stands_behind_what_may_answer_and_before_what_does_not(
+    library: Corpus, score: float
+) -> None:
     question = "Which drone met the minister?"
     found = retrieve(library, question)
-    for score in (-20.0, -3.0):
-        reader = ScriptedReader(lambda *_, score=score: score)
-        ranking = Ranker(library, reader, PLAIN, depth=1).rank(question, found)
-        passage = passages_of(found)[0]
-        read = {(passage.article_id, number) for number in range(passage.first, passage.last)}
-        order = [place in read for place in ranked_places(ranking)]
-        assert 0 < sum(order) < len(order)
-        # Where nothing that was read is any better, what was not read is as good, and retrieval decides.
-        assert order == sorted(order, reverse=True) or score == -20.0
-        assert all(one.probability <= ranking.sentences[0].probability for one in ranking.sentences)
+    ranking = Ranker(library, ScriptedReader(lambda *_: score), PLAIN, depth=1).rank(question, found)
+    passage = passages_of(found)[0]
+    read = {(passage.article_id, number) for number in range(passage.first, passage.last)}
+    order = [place in read for place in ranked_places(ranking)]
+    assert 0 < sum(order) < len(order)
+    if score == UNREAD_LOGIT:
+        assert ranked_places(ranking) == places(found.candidates)
+    else:
+        assert order == sorted(order, reverse=score > UNREAD_LOGIT)
+    unread = {one.probability for one, was_read in zip(ranking.sentences, order, strict=True) if not was_read}
+    assert unread == {logistic(UNREAD_LOGIT)}
+
+
+@given(QUESTIONS, st.integers(0, 99), CALIBRATIONS)
+@some
+def test_what_was_read_before_is_ranked_as_what_is_read_now(
+    library: Corpus, question: str, seed: int, calibration: Calibration
+) -> None:
+    found = retrieve(library, question)
+    ranker = Ranker(library, ScriptedReader(by_chance(seed)), calibration)
+    everything = list(ranker.read(question, found.candidates))
+    assert len(everything) == READ
+    ranking = ranker.rank(question, found)
+    assert rank_read(calibration, found.candidates, everything) == replace(ranking, timings={})
+    assert rank_read(calibration, found.candidates, everything[: ranking.read]) == replace(ranking, timings={})
+
+
+def test_what_gives_the_order_no_weight_has_everything_read(library: Corpus) -> None:
+    question = "Which drone met the minister?"
+    found = retrieve(library, question)
+    sure = Calibration("", {"logit": 1.0}, {"bias": 9.0}, {"odds": 1.0})
+    assert Ranker(library, ScriptedReader(lambda *_: 9.0), sure).rank(question, found).read == READ
+
+
+def test_no_part_of_a_sentence_answers_yes_or_no(library: Corpus) -> None:
+    for question, has_parts in (("Did the drone meet number 3?", False), ("Which drone met number 3?", True)):
+        ranking = Ranker(library, OverlapReader(), PLAIN).rank(question, retrieve(library, question))
+        assert any(one.part for one in ranking.sentences) == has_parts
 
 
 @pytest.mark.parametrize("step", [1.0, -1.0])

@@ -224,7 +224,7 @@ def test_a_reader_that_reads_nothing_is_none(corpus: Corpus) -> None:
 
 def test_the_calibration_is_the_one_shipped_for_the_reader_unless_one_is_given(corpus: Corpus) -> None:
     _add(corpus, a="The rocket rose at dawn.")
-    for name, calibration in (("overlap", calibration_for("overlap")), ("quoteline-reader-1", OURS), ("", RETRIEVAL)):
+    for name, calibration in (("overlap", calibration_for("overlap")), (OURS.reader, OURS), ("", RETRIEVAL)):
         reader = OverlapReader(name=name) if name else None
         shipped, given_ = (Answerer(corpus, reader=reader, calibration=one) for one in (None, calibration))
         assert shipped.ask("Which rocket?").probability == given_.ask("Which rocket?").probability

@@ -260,7 +260,7 @@ def test_the_reader_of_the_settings_is_loaded_once_and_the_encoder_not_again_whe
     assert "there is no such reader" in caplog.text
 
 
-def test_the_calibration_of_another_reader_keeps_a_server_from_being_ready_until_it_is_gone(
+def test_the_calibration_of_another_reader_keeps_a_server_from_being_ready_until_it_is_made_again(
     settings: Settings,
     hashing_encoder: HashingEncoder,
     loading: Callable[[Load], None],
@@ -269,11 +269,12 @@ def test_the_calibration_of_another_reader_keeps_a_server_from_being_ready_until
 ) -> None:
     monkeypatch.setattr(app_module, "AGAIN", 0.01)
     loading(lambda: hashing_encoder)
+    settings = settings.model_copy(update={"calibration": settings.calibration_file})
     Calibration("another", {}, {}, {}).save(settings.calibration_file)
     with _client(create_app(settings)) as client:
         _until(lambda: "made for the reader 'another'" in caplog.text)
         assert not _is_ready(client)
-        settings.calibration_file.unlink()
+        Calibration("", {}, {}, {}).save(settings.calibration_file)
         _until(lambda: _is_ready(client))
 
 

@@ -234,7 +234,8 @@ def test_an_ask_reads_as_the_settings_say(run: Run, news: Path, tmp_path: Path) 
     assert run(*question).exit_code == 3
     assert run(*question, "--calibration", tmp_path / "data" / "calibration.json", "--perhaps", 0).exit_code == 0
     for without in (("--reader", "none"), ("--read", 0)):
-        refused = run(*question, *without)
+        assert run(*question, *without).exit_code == 0
+        refused = run(*question, *without, "--calibration", tmp_path / "data" / "calibration.json")
         assert isinstance(refused.exception, CalibrationError)
         assert "QUOTELINE_READER" in str(refused.exception)
     _calibrate(tmp_path / "other.json", "", 9)
@@ -275,18 +276,22 @@ def test_preparing_prepares_the_reader_too_unless_there_is_none(run: Run, tmp_pa
 def test_calibrating_writes_what_is_used_from_then_on_or_the_file_that_is_named(
     run: Run, news: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def calibrate(folder: Path, settings: Settings, output: Path) -> None:
+    def calibrate(folder: Path, settings: Settings) -> Calibration:
         assert (folder, settings.read) == (news, 3)
-        _calibrate(output, "overlap", 9)
+        return Calibration("overlap", {"logit": 1.0}, {"order": 1.0}, {"bias": 9})
 
     bench = ModuleType("bench.calibration")
     bench.calibrate = calibrate  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "bench.calibration", bench)
     run("add", news)
-    assert run("calibrate", news, "--read", 3, "--output", tmp_path / "new" / "other.json").exit_code == 0
-    assert json.loads((tmp_path / "new" / "other.json").read_text())["reader"] == "overlap"
+    file = tmp_path / "new" / "other.json"
+    assert run("calibrate", news, "--read", 3, "--output", file).output == (
+        f"saved as {file}; set QUOTELINE_CALIBRATION={file}\n"
+    )
+    assert json.loads(file.read_text())["reader"] == "overlap"
     assert run("ask", "What is the capital of France?").exit_code == 3
-    assert run("calibrate", news, "--read", 3).exit_code == 0
+    file = tmp_path / "data" / "calibration.json"
+    assert run("calibrate", news, "--read", 3).output == f"saved as {file}; it is used from the next start on\n"
     assert run("ask", "What is the capital of France?").exit_code == 0
 
 

@@ -51,10 +51,19 @@ def test_a_url_keeps_its_query_and_loses_its_fragment() -> None:
     assert link == "https://example.org/a?b=c#:~:text=It%20rained."
 
 
-def test_an_article_without_a_url_is_linked_to_its_text_here() -> None:
-    assert article_link(_article("It rained."), Span(0, 10), "http://here").startswith(
-        "http://here/articles/a%20b/text#"
-    )
+def test_an_article_without_a_url_is_linked_to_its_page_here_with_the_sentences_place() -> None:
+    link = article_link(_article("It rained. It poured."), Span(11, 21), "http://here")
+    assert link == "http://here/articles/a%20b/view?start=11&end=21#cited"
+
+
+def test_a_link_to_a_page_here_names_the_version_that_the_place_is_in() -> None:
+    link = article_link(_article("It rained."), Span(0, 10), "http://here", version=3)
+    assert link == "http://here/articles/a%20b/view?start=0&end=10&version=3#cited"
+
+
+def test_a_slash_in_an_id_stays_the_ids_own() -> None:
+    article = Article(id="news/text", text="It rained.", body=Span(0, 10))
+    assert article_link(article, Span(0, 10), "").startswith("/articles/news%2Ftext/view?")
 
 
 @pytest.mark.parametrize(("text", "units"), [("", 0), ("abc", 3), ("e\u0301", 2), ("🚀a", 3), ("👩‍🚀", 5)])

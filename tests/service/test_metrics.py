@@ -32,7 +32,7 @@ def _value(text: bytes, name: str, **labels: str) -> float:
 
 def _answer(verdict: str = "answered") -> Answer:
     timings = {"encode": 2.0, "search": 3.0, "score": 4.0, "total": 10.0}
-    return Answer("Why?", verdict, 1.0, "", (), (), 1, timings)  # type: ignore[arg-type]
+    return Answer("Why?", None, verdict, 1.0, "", (), (), 1, timings)  # type: ignore[arg-type]
 
 
 def test_an_answer_is_counted_by_verdict_and_each_stage_in_seconds() -> None:

@@ -76,8 +76,9 @@ def test_a_key_may_be_sent_where_one_may_be_needed(method: str, path: str, opera
 def test_errors_are_problem_documents_and_nothing_else(method: str, path: str, operation: dict[str, Any]) -> None:
     errors = {status: one for status, one in operation["responses"].items() if status >= "400"}
     assert "500" in errors
+    kind, name = ("application/json", "OpenAIProblem") if path.startswith("/v1/") else (MEDIA_TYPE, "Problem")
     for status, response in errors.items():
-        assert response["content"] == {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}, status
+        assert response["content"] == {kind: {"schema": {"$ref": f"#/components/schemas/{name}"}}}, status
 
 
 @each_operation

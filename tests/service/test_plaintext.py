@@ -4,6 +4,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from index.quotes import find_verbatim
 from service.answering import Answer, Citation
 from service.citations import Part
 from service.plaintext import WIDTH, render_answer
@@ -30,7 +31,7 @@ CITATION = Citation(
     score=0.81,
     part=Part("rained", 3, 9, 3, 9),
 )
-ANSWER = Answer("Did it rain?", "answered", 0.81, "The first sentence is likely to answer.", (CITATION,), (), 7)
+ANSWER = Answer("Did it rain?", None, "answered", 0.81, "The first sentence is likely to answer.", (CITATION,), (), 7)
 
 
 def test_an_answer_is_its_quotes_with_where_they_stand() -> None:
@@ -58,6 +59,25 @@ def test_a_quote_is_never_wrapped_and_all_else_is() -> None:
     lines = render_answer(replace(ANSWER, citations=(long,))).splitlines()
     assert f"[1] {long.quote}" in lines
     assert all(len(line) <= WIDTH for line in lines if long.quote not in line)
+
+
+def test_a_question_that_was_understood_as_another_is_shown_so() -> None:
+    lines = render_answer(replace(ANSWER, understood="Did it rain in Kyiv?")).splitlines()
+    assert lines[1:3] == ["Understood as: Did it rain in Kyiv?", ""]
+    long = replace(ANSWER, understood="Did it rain " * 20 + "\x1b[2J?")
+    assert all(len(line) <= WIDTH and "\x1b" not in line for line in render_answer(long).splitlines())
+
+
+@given(st.text(st.sampled_from("ab1.’ \n\r\t\v\u2028é"), min_size=1).filter(lambda text: any(map(str.isalnum, text))))
+def test_a_quote_is_one_line_and_what_is_copied_from_it_is_still_word_for_word(quote: str) -> None:
+    [line] = render_answer(replace(ANSWER, citations=(replace(CITATION, quote=quote),))).split("\n")[2:-3]
+    assert find_verbatim(line.removeprefix("[1] "), quote) is not None
+
+
+def test_no_line_of_an_article_passes_for_a_citation() -> None:
+    evil = replace(CITATION, quote="It rained.\n[2] It snowed.", title="The\r\n[3] weather\u2028[4]")
+    lines = render_answer(replace(ANSWER, citations=(evil,))).splitlines()
+    assert [line for line in lines if line.startswith("[")] == ["[1] It rained. [2] It snowed."]
 
 
 def test_an_article_cannot_steer_the_terminal() -> None:

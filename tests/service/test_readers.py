@@ -1,3 +1,4 @@
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -86,17 +87,41 @@ def corpus_with_a_rocket(corpus: Corpus) -> Callable[[Settings, Reader | None], 
     [
         ("overlap", None, "made for the reader 'overlap', but no reader is set"),
         ("", OverlapReader(), "made for no reader, but the reader 'overlap' is set"),
-        (OURS.reader, OverlapReader(name=f"{OURS.reader}-1"), "'quoteline-reader-1' is set; make it again with"),
+        (OURS.reader, OverlapReader(name="quoteline-reader-2"), "'quoteline-reader-2' is set; make it again with"),
     ],
 )
-def test_the_calibration_of_another_reader_is_refused_and_what_to_do_is_said(
-    corpus: Corpus, tmp_path: Path, made_for: str, reader: Reader | None, said: str
+def test_the_calibration_of_another_reader_is_refused_where_it_is_set_and_passed_over_where_it_merely_lies(
+    corpus_with_a_rocket: Callable[[Settings, Reader | None], float],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    made_for: str,
+    reader: Reader | None,
+    said: str,
 ) -> None:
-    _save(tmp_path / "calibration.json", made_for)
+    likely, file = corpus_with_a_rocket, tmp_path / "calibration.json"
+    shipped = likely(Settings(data=tmp_path), reader)
+    assert not caplog.records
+    _save(file, made_for)
     with pytest.raises(CalibrationError, match=r"calibration\.json was made for") as refused:
-        open_answerer(corpus, Settings(data=tmp_path), reader)
+        likely(Settings(data=tmp_path, calibration=file), reader)
     assert said in str(refused.value)
     assert "quoteline calibrate" in str(refused.value)
+    assert likely(Settings(data=tmp_path), reader) == shipped
+    (warned,) = caplog.records
+    assert (warned.name, warned.levelno) == ("quoteline", logging.WARNING)
+    assert warned.getMessage().startswith(str(refused.value))
+    assert "the calibration that is shipped is used" in warned.getMessage()
+
+
+def test_a_calibration_that_cannot_be_read_is_refused_where_it_is_set_and_passed_over_where_it_merely_lies(
+    corpus: Corpus, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "calibration.json"
+    file.write_text("{", encoding="utf-8")
+    with pytest.raises(CalibrationError, match=r"calibration\.json is no calibration"):
+        open_answerer(corpus, Settings(data=tmp_path, calibration=file), None)
+    open_answerer(corpus, Settings(data=tmp_path), None)
+    assert "calibration.json is no calibration" in caplog.text
 
 
 def test_a_calibration_that_is_named_has_to_be_there(corpus: Corpus, tmp_path: Path) -> None:

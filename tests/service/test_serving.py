@@ -92,7 +92,7 @@ def test_a_server_that_answers_never_loads_torch_and_stays_small(server: tuple[s
     [
         ("Did Iran deny sending drones?", 0, "[1] Iran denies sending any weaponry"),
         ("What is the capital of France?", 1, "Nothing here answers that"),
-        ("", 2, "usage"),
+        ("", 2, "the question is empty"),
         ("???", 3, "no word"),
     ],
 )
@@ -102,7 +102,13 @@ def test_the_script_from_the_server_asks_it(
     script = tmp_path / "ask.sh"
     script.write_text(_get(f"{server[0]}/ask.sh"), encoding="utf-8")
     done = subprocess.run(
-        ["/bin/sh", str(script), *question.split()], capture_output=True, text=True, check=False, timeout=30
+        ["/bin/sh", str(script), *question.split()],
+        env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
     )
     assert done.returncode == code
     assert said in done.stdout + done.stderr

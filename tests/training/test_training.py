@@ -13,10 +13,11 @@ from index.encoding import Context, default_weights
 from index.frames import Framer
 from index.network import ReaderNetwork
 from index.testing import HashingEncoder
+from training import __main__ as command
 from training import sources
 from training.batches import UNKNOWN, batch
 from training.examples import Example, Labelled
-from training.train import Recipe, choose, train, trainable
+from training.train import Recipe, choose, drop_channels, train, trainable
 from training.variety import made_questions, unanswerable
 
 RECIPE = Recipe(passes={"toy": 30}, questions=3, rate=3e-3, head_rate=1e-2, warm_up=2, altered=0, without_answer=0)
@@ -100,6 +101,43 @@ def test_what_is_frozen_stays(network: ReaderNetwork, tmp_path: Path) -> None:
     assert all(not parameter.requires_grad or name in changed for name, parameter in network.named_parameters())
 
 
+def test_a_layer_does_without_the_same_channels_for_all_tokens_and_others_for_each_passage(
+    network: ReaderNetwork,
+) -> None:
+    recipe = replace(RECIPE, frozen=1, dropped=0.25)
+    places = [f"encoder.layer.{layer}.{place}output.dense" for layer in (0, 1) for place in ("attention.", "")]
+    frozen, trained = places[:2], places[2:]
+    whole = {name: network.encoder.get_submodule(name) for name in places}
+    widths = {name: len(next(module.parameters()).T) for name, module in whole.items()}
+    inputs = {name: torch.rand(400, 3, width) + 0.5 for name, width in widths.items()}
+    with torch.no_grad():
+        before = {name: module(inputs[name]) for name, module in whole.items()}
+        drop_channels(network, recipe)
+        after = {name: module(inputs[name]) for name, module in whole.items()}
+    for name in frozen:
+        assert torch.equal(before[name], after[name])
+    for name in trained:
+        kept = after[name] != 0
+        assert torch.equal(kept.all(1), kept.any(1))
+        assert len(kept[:, 0].unique(dim=0)) > 300
+        torch.testing.assert_close(after[name][kept], before[name][kept] / (1 - recipe.dropped))
+        # 12,800 channels, of which each is kept by chance: the mean is off by .004, seldom by four times that.
+        assert kept.float().mean().item() == pytest.approx(1 - recipe.dropped, abs=0.016)
+
+
+def test_each_stage_goes_on_where_the_one_before_it_ended(network: ReaderNetwork, tmp_path: Path) -> None:
+    few = replace(RECIPE, passes={"toy": 3})
+    recipes = (few, replace(few, share=0), replace(few, share=2))
+    first, second, again = command._trained(network, [ROCKET, BREAD], recipes, tmp_path / "network")
+    assert second == again
+    weights = [torch.load(path, weights_only=True) for path in (first, second)]
+    assert any(not torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+    assert all(torch.equal(value, weights[1][name]) for name, value in network.state_dict().items())
+    mean = command.averaged([first, second])
+    name = "sentence.weight"
+    torch.testing.assert_close(mean[name], (weights[0][name] + weights[1][name]) / 2)
+
+
 def test_heads_and_body_are_all_that_is_trained(network: ReaderNetwork) -> None:
     body, heads = trainable(network, 1)
     assert {id(one) for one in [*body, *heads]} == {id(one) for one in network.parameters() if one.requires_grad}
@@ -119,12 +157,35 @@ def test_an_altered_question_is_answered_by_nothing() -> None:
     assert not other.answerable
 
 
-def test_a_made_question_is_answered_by_its_sentence_alone() -> None:
-    made = list(made_questions([ROCKET, BREAD] * 10, 20, random.Random(5)))
-    assert made
+@pytest.fixture
+def made() -> list[Example]:
+    return list(made_questions([ROCKET, BREAD], 200, random.Random(5)))
+
+
+def test_a_made_question_is_answered_by_its_sentence_alone(made: list[Example]) -> None:
     for one in made:
         answers = [answer for passage in one.passages for answer in passage.answers]
         assert sum(map(bool, answers)) == (0 if one.source.endswith("altered") else 1)
+
+
+def test_questions_are_made_of_sentences_of_all_passages_and_some_are_altered(made: list[Example]) -> None:
+    assert 40 < len(made) < 200
+    sources = {one.source for one in made}
+    assert sources == {"toy, made", "toy, made, altered"}
+    assert {one.group for one in made} == {"space", "food"}
+    answered = {
+        span.of(passage.context.text)
+        for one in made
+        for passage in one.passages
+        for span, answers in zip(passage.context.spans, passage.answers, strict=True)
+        if answers
+    }
+    # The second passage of an example is as good as the first.
+    assert "The bakery was closed in 1976 by Anna Berg." in answered
+    assert "The school was closed in 1981 by Karl Holm." in answered
+    for one in made:
+        assert one.question.endswith("?")
+        assert not one.source.endswith("altered") or not one.answerable
 
 
 # Sources

@@ -1,0 +1,1 @@
+"""The Vercel AI SDK, unmodified, against a server on the seeds."""
