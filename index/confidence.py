@@ -83,9 +83,9 @@ _INPUTS = {
 # The retriever alone.
 RETRIEVAL = Calibration("", {"fusion": 1.0}, {"cosine": 7.44, "words": 3.04, "bias": -5.29}, {"odds": 1.0})
 
-# Our reader, before it learnt the fifth of squad1/tune and squad2/tune that its last stage goes through, on that fifth: of
-# these weights it would be too sure there. One input each (Platt scaling): fits of several did not carry over to articles
-# that they had not seen.
+# Our reader, before it learnt the fifth of squad1/tune and squad2/tune that its last stage goes through, on that fifth:
+# of what it has learnt it would be too sure. One input each (Platt scaling): fits of several did not carry over to
+# articles that they had not seen.
 OURS = Calibration(
     "quoteline-reader-2-b962313b6d60",
     {"logit": 1.0, "fusion": 3.0},

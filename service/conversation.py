@@ -520,6 +520,8 @@ def _resolved(question: str, topics: _Topics) -> _Resolved:
         return filled
     replaced = _replaced(question, words, topics)
     leans = _leans(words, topics, replaced)
+    if leans == "last" and topics.last and (asked := _asked_about(question, words, topics.last)):
+        return _Resolved(asked, asked)
     if leans == "last" and topics.last and not any(word.low in _PRONOUNS for word in _read(topics.last)):
         return replace(replaced, text=_with(replaced.core, _as_part(topics.last)))
     if leans:
@@ -552,6 +554,32 @@ def _leans(words: Sequence[_Word], topics: _Topics, replaced: _Resolved) -> str:
     the = any(before == "the" and _stem(low) in topics.stems for before, low in pairwise(lows))
     short = telling <= _SHORT or (the and telling <= _SHORT_WITH_THE)
     return "topic" if short or set(lows) & _MORE else ""
+
+
+def _asked_about(question: str, words: Sequence[_Word], last: str) -> str:
+    """Return "What did Ukraine say about sending drones?" of "And what did Ukraine say?"; "" for any other question.
+
+    Said of is what stood behind the verb of the last question, "Did Iran deny sending drones?".
+    """
+    opened = words[0].low in _OPENERS and len(words) > 2 and words[1].low in _WH
+    if not opened or words[-1].low not in _SAYING or not any(word.named for word in words):
+        return ""
+    before = _read(last)
+    verb = next(
+        (
+            place
+            for place, word in enumerate(before)
+            if word.low in _VERBS | _SAYING and any(one.tells for one in before[:place])
+        ),
+        len(before),
+    )
+    behind = before[verb + 1 :]
+    if before[0].low not in _AUXILIARIES | _WH or not any(word.tells for word in behind):
+        return ""
+    matter = last[behind[0].start : behind[-1].end]
+    about = matter if behind[0].low in _PREPOSITIONS else f"about {matter}"
+    asked = question[words[1].start : words[-1].end]
+    return f"{asked[0].upper()}{asked[1:]} {about}?"
 
 
 def _as_part(question: str) -> str:

@@ -39,7 +39,7 @@ ZAPPA = Turn("Which band did Frank Zappa lead?", ("Zappa led the Mothers of Inve
         (CANCER, "What about lung cancer?", "What is lung cancer?"),
         # all that was said
         (IRAN, "When was that?", "When was that (did Iran supply drones to Russia)?"),
-        (IRAN, "And what did Ukraine say?", "And what did Ukraine say (did Iran supply drones to Russia)?"),
+        (IRAN, "And what did Ukraine say?", "What did Ukraine say about drones to Russia?"),
         (IRAN, "What about Russia?", "What about Russia (did Iran supply drones to Russia)?"),
         (IRAN, "And the sanctions?", "And the sanctions (did Iran supply drones to Russia)?"),
         (IRAN, "Did they deny it?", "Did Iran deny it (did Iran supply drones to Russia)?"),
@@ -129,8 +129,8 @@ def _words(*texts: str) -> set[str]:
 @given(_TEXTS, _TURNS)
 def test_no_word_is_invented(question: str, turns: list[Turn]) -> None:
     said = _words(question, *(text for turn in turns for text in (turn.question, *turn.quotes)))
-    # The "s" of an owner, and the "in" of "in Paris" for "there".
-    assert _words(understand(question, turns).question) <= said | {"s", "in"}
+    # The "s" of an owner, the "in" of "in Paris" for "there", and the "about" of "what did she say about it".
+    assert _words(understand(question, turns).question) <= said | {"s", "in", "about"}
 
 
 @settings(max_examples=150, deadline=None)
