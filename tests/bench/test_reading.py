@@ -1,7 +1,6 @@
 from pathlib import Path
 
 import pytest
-from tests.bench.test_asking import made
 
 from bench.datasets import Query, Target
 from bench.metrics import Place
@@ -23,6 +22,7 @@ from index.confidence import RETRIEVAL, Calibration
 from index.errors import InputError
 from index.ranking import Ranker
 from index.testing import HashingEncoder, OverlapReader
+from tests.bench.test_asking import made
 
 CALIBRATION = Calibration(
     "overlap", {"logit": 1.0, "fusion": 0.1}, {"order": 1.0, "bias": -3.0}, {"odds": 1.0, "bias": 0.0}
