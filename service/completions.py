@@ -126,7 +126,7 @@ class Source(BaseModel):
     """A citation, as Open WebUI shows it: one passage."""
 
     source: SourceName = Field(description="where it is from")
-    document: list[str] = Field(description="the sentence, as Markdown that shows it word for word")
+    document: list[str] = Field(description="the sentence, word for word; in a stream, as Markdown that shows it so")
     metadata: list[SourceFacts] = Field(description="the same, once more")
     distances: list[float] = Field(description="the estimated probability that the sentence answers")
 
@@ -240,7 +240,7 @@ class ChatWire:
             model=self._model,
             choices=[Choice(message=Message(content=reply.text, annotations=self._annotations(reply)))],
             usage=self._count(reply),
-            sources=[_source(citation) for citation in reply.citations],
+            sources=[_source(one, one.quote, one.link) for one in reply.citations],
         )
 
     def opening(self) -> Iterator[bytes]:
@@ -257,7 +257,8 @@ class ChatWire:
             yield self._chunk({"content": piece.text})
             if piece.mark is not None:
                 # An event of its own, and with choices: others refuse a chunk without.
-                data = _source(piece.mark).model_dump()
+                # Open WebUI shows the passage as Markdown.
+                data = _source(piece.mark, escape(piece.mark.quote), _closed(piece.mark.link)).model_dump()
                 yield self._chunk({}, event={"type": "source", "data": data})
         annotations = [one.model_dump() for one in self._annotations(reply)]
         # LobeChat reads annotations only here.
@@ -364,14 +365,14 @@ def _status(description: str, *, done: bool) -> Json:
     return {"type": "status", "data": {"description": description, "done": done}}
 
 
-def _source(citation: Citation) -> Source:
+def _source(citation: Citation, passage: str, url: str) -> Source:
     # Open WebUI numbers passages by `source`, so that its numbers are those of the marks. In place of the title it
     # would show an id that is an address, which the id of an article can be.
     name = f"citation {citation.id}"
-    title, url = name_of(citation), _closed(citation.link)
+    title = name_of(citation)
     return Source(
         source=SourceName(id=name, name=title, url=url),
-        document=[escape(citation.quote)],
+        document=[passage],
         metadata=[SourceFacts(source=name, name=title, url=url)],
         distances=[citation.score],
     )

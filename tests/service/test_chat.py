@@ -367,9 +367,19 @@ def test_what_an_article_holds_comes_back_word_for_word_and_makes_no_link(server
     assert "](javascript:" not in content
     assert "](https://evil" not in content
     assert "<script" not in content
-    hostile = next(source for source in answer["sources"] if source["document"] == [escape(HOSTILE)])
+    hostile = next(source for source in answer["sources"] if source["document"] == [HOSTILE])
     assert hostile["source"]["url"].startswith(f"{server}/articles/")
-    assert f"({hostile['source']['url'].removesuffix(':~:x=')})" in content
+    assert f"({hostile['source']['url']})" in content
+
+
+def test_in_a_stream_a_passage_is_markdown_and_its_link_bears_a_fragment_more(server: str) -> None:
+    # Open WebUI shows the one as Markdown, and puts `#:~:text=First,Last` behind the other.
+    chunks = _chunks(server, _chat("What fell at dusk?"))
+    sources = [chunk["event"]["data"] for chunk in chunks if chunk.get("event", {}).get("type") == "source"]
+    hostile = next(source for source in sources if source["document"] == [escape(HOSTILE)])
+    assert hostile["source"]["url"].startswith(f"{server}/articles/")
+    assert hostile["source"]["url"].endswith("#cited:~:x=")
+    assert all(source["source"]["url"].endswith((":~:x=", "&x=")) for source in sources)
 
 
 # Streams
