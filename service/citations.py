@@ -10,6 +10,12 @@ from index.errors import CitationNotFoundError
 from index.store import Record
 from service.links import article_link, utf16_offset
 
+# What a sentence may begin with that stands for something said before it; page.js has the same.
+_LEANING = re.compile(
+    r"\W*(he|she|it|they|him|her|them|his|hers|its|theirs?|this|that|these|those|(him|her|it)self|themselves)\b",
+    re.IGNORECASE,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Quotation:
@@ -37,6 +43,11 @@ class Quotation:
     end_utf16: int
     before: str | None
     after: str | None
+
+    @property
+    def leans(self) -> bool:
+        """Whether it is to be read with the sentence before it, because it begins with a pronoun."""
+        return self.before is not None and _LEANING.match(self.quote) is not None
 
 
 @dataclass(frozen=True, slots=True)

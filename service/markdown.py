@@ -33,12 +33,6 @@ _SPECIAL = re.compile(r"[<\\]+|[\]*_`~|^${}]|&(?=[#A-Za-z])|:(?=[A-Za-z:])|=(?==
 _FIRST = re.compile(r"(?=[-+=#>:])|\d{1,9}(?=[.)])")
 _ENTITY = re.compile(r"&(#?\w+);")
 
-# What a quote may begin with that stands for something said before.
-_LEANING = re.compile(
-    r"\W*(he|she|it|they|him|her|them|his|hers|its|theirs?|this|that|these|those|(him|her|it)self|themselves)\b",
-    re.IGNORECASE,
-)
-
 _QUOTED = re.compile(r"^> (.+) \[(?:\[\d+\]|open)\]\([^()\s]*\)$", re.MULTILINE)
 _ESCAPED = re.compile(r"`([^`]*)`|\\(.)|\*\*")
 
@@ -128,8 +122,8 @@ def _before(citation: Citation, last: Citation | None) -> Iterator[str]:
     if last is None or last.article_id != citation.article_id:
         facts = (name_of(citation), citation.source, citation.date and citation.date.isoformat())
         yield escape(" · ".join(str(fact) for fact in facts if fact)) + "\n\n"
-    if citation.before is not None and _LEANING.match(citation.quote):
-        yield f"(before it: {escape(citation.before)})\n\n"
+    if citation.leans:
+        yield f"(before it: {escape(citation.before or '')})\n\n"
 
 
 def _quote(citation: Citation) -> str:

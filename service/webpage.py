@@ -19,11 +19,6 @@ from service.citations import Quotation
 from service.routes.articles import ArticleDetail
 
 _JSON = TypeAdapter(Answer)
-# What a quote may begin with that stands for something said before; as in `service/markdown.py`, and in page.js.
-_LEANING = re.compile(
-    r"\W*(he|she|it|they|him|her|them|his|hers|its|theirs?|this|that|these|those|(him|her|it)self|themselves)\b",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +197,7 @@ def _quote(citation: Citation, root: str) -> str:
     else:
         start, end = part.start_char - citation.start_char, part.end_char - citation.start_char
         words = f"{_text(text[:start])}<strong>{_text(text[start:end])}</strong>{_text(text[end:])}"
-    leans = citation.before is not None and _LEANING.match(text) is not None
-    context = f'<span class="context">{_text(citation.before or "")}</span> ' if leans else ""
+    context = f'<span class="context">{_text(citation.before or "")}</span> ' if citation.leans else ""
     page = f'<span class="page">page {citation.page}</span>' if citation.page else ""
     original = _web(citation.url) and f'<a href="{escape(citation.link)}" rel="noreferrer" target="_blank">Original</a>'
     acts = f'<p class="acts">{page}{original or ""}</p>\n' if page or original else ""

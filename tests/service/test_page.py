@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from index.articles import Article, Span
 from index.corpus import Corpus
 from index.testing import HashingEncoder, OverlapReader
+from service import citations
 from service.app import create_app
 from service.keys import KeyStore
 from service.settings import Settings
@@ -369,3 +370,9 @@ def test_a_page_of_another_name_cannot_ask_a_server_on_this_machine(served: Test
         response = served.get(address, headers={**BROWSER, "Host": "evil.example"})
         assert response.status_code == 403
         assert "rocket" not in response.text
+
+
+def test_the_script_knows_the_same_pronouns_as_the_server() -> None:
+    pronouns = re.search(r"\(he\|.*?themselves\)", citations._LEANING.pattern)
+    assert pronouns is not None
+    assert pronouns[0] in files("service").joinpath("page", "page.js").read_text(encoding="utf-8")
