@@ -23,7 +23,8 @@ from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 from starlette.websockets import WebSocketClose
 
-from index.errors import ForbiddenError, InputError, NoKeyError, QuotelineError, RateError
+from index.errors import ArticleNotFoundError, ForbiddenError, InputError, NoKeyError, QuotelineError, RateError
+from index.store import Record, Store
 from service.browsers import is_question, shows_refusals
 from service.keys import SCOPES, KeyStore, Scope
 from service.metrics import count_refusal
@@ -64,6 +65,20 @@ class Caller:
     def admits(self, collection: str) -> bool:
         """Whether the caller may see, and with the scope for it change, what is in `collection`."""
         return self.collections is None or collection in self.collections
+
+    def record(self, store: Store, article_id: str, version: int | None = None) -> Record:
+        """Return a version of an article, the newest if None. Raises ArticleNotFoundError, ArticleDeletedError."""
+        with store.frozen():
+            record = store.record(article_id, version)
+            current = record if record.current else store.record(article_id)
+        # An article belongs where its newest version does.
+        self.check_sees(article_id, current.article.collection or "")
+        return record
+
+    def check_sees(self, article_id: str, collection: str) -> None:
+        """Raise ArticleNotFoundError, as for one that is not there, where the article's collection is not theirs."""
+        if not self.admits(collection):
+            raise ArticleNotFoundError(f"there is no article {article_id!r}")
 
     def collections_asked(self, wanted: Sequence[str]) -> tuple[str, ...]:
         """Return the collections to search: those wanted, or all of the caller's where none is named; () is all.

@@ -60,9 +60,14 @@ async def _turns(request: Request) -> Turns:
     return turns
 
 
-async def _base_url(request: Request) -> str:
+def base_url_of(request: Request) -> str:
+    """Return what links to this server begin with."""
     settings: Settings = request.app.state.settings
     return (settings.public_url or str(request.base_url)).rstrip("/")
+
+
+async def _base_url(request: Request) -> str:
+    return base_url_of(request)
 
 
 CallerDep = Annotated[Caller, Depends(_caller)]

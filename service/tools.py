@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from index.articles import Span
 from index.corpus import Corpus
-from index.errors import ArticleNotFoundError, InputError
+from index.errors import InputError
 from index.quotes import LONGEST_QUOTE, Piece, find_verbatim
 from index.retrieval import LONGEST_QUESTION
 from index.store import Filters, Record, Summary
@@ -53,13 +53,7 @@ class Means:
 
     def record(self, article_id: str, version: int | None = None) -> Record:
         """Return a version of an article that the caller may see. Raises ArticleNotFoundError, ArticleDeletedError."""
-        with self.corpus.store.frozen():
-            record = self.corpus.store.record(article_id, version)
-            current = record if record.current else self.corpus.store.record(article_id)
-        # An article belongs where its newest version does.
-        if not self.caller.admits(current.article.collection or ""):
-            raise ArticleNotFoundError(f"there is no article {article_id!r}")
-        return record
+        return self.caller.record(self.corpus.store, article_id, version)
 
 
 # --- what is given --------------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ from index.corpus import Corpus
 from index.encoding import load_encoder
 from index.errors import ArticleNotFoundError, OverloadError, QuotelineError
 from service.access import Caller
+from service.deps import base_url_of
 from service.problems import STATUSES
 from service.readers import open_answerer, open_reader
 from service.settings import Settings
@@ -103,12 +104,11 @@ def _means_of_request(context: Context) -> Means:
     # Over HTTP there always is one.
     if not isinstance(request, Request):
         raise TypeError(f"{type(request).__name__} is no HTTP request")
-    state, settings = request.app.state, request.app.state.settings
+    state = request.app.state
     corpus, answerer = state.corpus, state.answerer
     if corpus is None or answerer is None:
         raise OverloadError("the corpus is still being opened, or the server is stopping; try again", retry_after=2)
-    base_url = (settings.public_url or str(request.base_url)).rstrip("/")
-    return Means(corpus, answerer, request.state.caller, base_url)
+    return Means(corpus, answerer, request.state.caller, base_url_of(request))
 
 
 # --- over standard input and output ---------------------------------------------------------------------------------

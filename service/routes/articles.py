@@ -13,10 +13,7 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from index.articles import Span
-from index.corpus import Corpus
-from index.errors import ArticleNotFoundError
 from index.store import Filters, Record, Summary
-from service.access import Caller
 from service.deps import CallerDep, CorpusDep
 from service.links import utf16_offset
 from service.problems import responses
@@ -167,15 +164,14 @@ def list_collections(corpus: CorpusDep, caller: CallerDep) -> CollectionList:
 )
 def get_text(article_id: ArticlePath, corpus: CorpusDep, caller: CallerDep, version: Version = None) -> Response:
     """Return the text that all offsets index, and nothing else."""
-    return PlainTextResponse(_record(corpus, caller, article_id, version).article.text)
+    return PlainTextResponse(caller.record(corpus.store, article_id, version).article.text)
 
 
 @_below.get("/articles/{article_id:path}/versions", responses=_ERRORS, summary="One article's versions")
 def list_versions(article_id: ArticlePath, corpus: CorpusDep, caller: CallerDep) -> VersionList:
     """Return all versions of an article; each stays readable, and only the newest is searched."""
     found = corpus.store.versions(article_id)
-    if not caller.admits(found[0].collection):
-        raise _hidden(article_id)
+    caller.check_sees(article_id, found[0].collection)
     return VersionList(versions=[_summary(summary) for summary in found])
 
 
@@ -187,21 +183,7 @@ def get_article(
     article_id: ArticlePath, corpus: CorpusDep, caller: CallerDep, version: Version = None
 ) -> ArticleDetail:
     """Return an article's metadata, its text and the spans of its sentences."""
-    return _detail(_record(corpus, caller, article_id, version))
-
-
-def _record(corpus: Corpus, caller: Caller, article_id: str, version: int | None) -> Record:
-    with corpus.store.frozen():
-        record = corpus.store.record(article_id, version)
-        current = record if record.current else corpus.store.record(article_id)
-    # An article belongs where its newest version does.
-    if not caller.admits(current.article.collection or ""):
-        raise _hidden(article_id)
-    return record
-
-
-def _hidden(article_id: str) -> ArticleNotFoundError:
-    return ArticleNotFoundError(f"there is no article {article_id!r}")
+    return _detail(caller.record(corpus.store, article_id, version))
 
 
 def _summary(summary: Summary) -> ArticleSummary:

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Literal
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, Field
 
 from index.corpus import Corpus
@@ -118,32 +119,44 @@ class ModelList(BaseModel):
     data: list[ModelCard] = Field(description="all collections as one, then each of them")
 
 
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """Who asks what. limiter: of the replies that are made at once."""
+
+    corpus: Corpus
+    answerer: Answerer
+    caller: Caller
+    base_url: str
+    settings: Settings
+    limiter: CapacityLimiter
+
+
+async def _asking(
+    request: Request, corpus: CorpusDep, answerer: AnswererDep, caller: CallerDep, base_url: BaseUrlDep
+) -> _Asking:
+    state = request.app.state
+    return _Asking(corpus, answerer, caller, base_url, state.settings, state.asking)
+
+
+AskingDep = Annotated[_Asking, Depends(_asking)]
+
+
 @router.post(
     "/v1/chat/completions",
     response_model=ChatCompletion,
     responses={200: _STREAMED, **_ERRORS},
     summary="Ask, as a chat frontend (chat completions)",
 )
-async def complete_chat(
-    body: ChatRequest,
-    request: Request,
-    corpus: CorpusDep,
-    answerer: AnswererDep,
-    caller: CallerDep,
-    base_url: BaseUrlDep,
-) -> Response:
+async def complete_chat(body: ChatRequest, request: Request, asking: AskingDep) -> Response:
     """Answer the last question of a conversation with sentences of the articles, word for word, in Markdown."""
     messages = [message.read() for message in body.messages]
-    settings: Settings = request.app.state.settings
     wire = ChatWire(
         body.model,
         _prompt(messages),
-        annotated=_annotated(settings, request),
+        annotated=_annotated(asking.settings, request),
         usage=bool(body.stream_options and body.stream_options.include_usage),
     )
-    make = await _reply_to(messages, body.model, corpus, answerer, caller, base_url, settings)
-    limiter: CapacityLimiter = request.app.state.asking
-    return ReplyStream(make, wire, limiter) if body.stream else await _whole(make, wire.whole, limiter)
+    return await _respond(messages, body, wire, asking)
 
 
 @router.post(
@@ -152,22 +165,11 @@ async def complete_chat(
     responses={200: _STREAMED, **_ERRORS},
     summary="Ask, as a chat frontend (responses)",
 )
-async def create_response(
-    body: ResponseRequest,
-    request: Request,
-    corpus: CorpusDep,
-    answerer: AnswererDep,
-    caller: CallerDep,
-    base_url: BaseUrlDep,
-) -> Response:
+async def create_response(body: ResponseRequest, asking: AskingDep) -> Response:
     """Answer the last question of a conversation with sentences of the articles, word for word, in Markdown."""
     said = [ChatMessage(role="user", content=body.input)] if isinstance(body.input, str) else body.input
     messages = [message.read() for message in said]
-    wire = ResponseWire(body.model, _prompt(messages))
-    settings: Settings = request.app.state.settings
-    make = await _reply_to(messages, body.model, corpus, answerer, caller, base_url, settings)
-    limiter: CapacityLimiter = request.app.state.asking
-    return ReplyStream(make, wire, limiter) if body.stream else await _whole(make, wire.whole, limiter)
+    return await _respond(messages, body, ResponseWire(body.model, _prompt(messages)), asking)
 
 
 @router.get("/v1/models", responses=responses(401, 403, 414, 429, 500, 503, openai=True), summary="List models")
@@ -188,33 +190,33 @@ def show_model(
     return _card(_known(model, corpus, caller))
 
 
-async def _whole(make: Callable[[], Reply], tell: Callable[[Reply], BaseModel], limiter: CapacityLimiter) -> Response:
-    reply = await run_sync(make, limiter=limiter)
-    return Response(tell(reply).model_dump_json(), media_type="application/json", headers=reply.headers)
-
-
-async def _reply_to(
+async def _respond(
     messages: Sequence[Message],
-    model: str,
-    corpus: Corpus,
-    answerer: Answerer,
-    caller: Caller,
-    base_url: str,
-    settings: Settings,
-) -> Callable[[], Reply]:
+    body: ChatRequest | ResponseRequest,
+    wire: ChatWire | ResponseWire,
+    asking: _Asking,
+) -> Response:
+    make = await _reply_to(messages, body.model, asking)
+    if body.stream:
+        return ReplyStream(make, wire, asking.limiter)
+    reply = await run_sync(make, limiter=asking.limiter)
+    return Response(wire.whole(reply).model_dump_json(), media_type="application/json", headers=reply.headers)
+
+
+async def _reply_to(messages: Sequence[Message], model: str, asking: _Asking) -> Callable[[], Reply]:
     """Return what makes the reply to the last question, which takes long.
 
     Raises ModelNotFoundError, and QuestionError where nothing is asked: a stream has not begun yet.
     """
-    collections = caller.collections_asked(())
+    collections = asking.caller.collections_asked(())
     if model != MODEL:
-        collections = ((await run_sync(_known, model, corpus, caller)).removeprefix(_OWN),)
+        collections = ((await run_sync(_known, model, asking.corpus, asking.caller)).removeprefix(_OWN),)
     if (text := reply_to_frontend(messages)) is not None:
         return partial(Reply, (Piece(text),))
     if not (turns := _turns(messages)):
         raise QuestionError("there is no message of `user` that holds text; ask something like “Who denied it?”")
     filters = Filters((), (), None, None, collections)
-    return partial(_answer, turns, answerer, filters, base_url, settings.perhaps)
+    return partial(_answer, turns, asking.answerer, filters, asking.base_url, asking.settings.perhaps)
 
 
 def _answer(turns: Sequence[Turn], answerer: Answerer, filters: Filters, base_url: str, perhaps: float) -> Reply:

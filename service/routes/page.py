@@ -17,7 +17,7 @@ from starlette.types import Scope
 from index.articles import Span
 from index.errors import ArticleNotFoundError, FilterError, QuotelineError
 from service.browsers import is_chat, is_question, is_view, wants_page
-from service.deps import AnswererDep, BaseUrlDep, CallerDep, CorpusDep
+from service.deps import AnswererDep, BaseUrlDep, CallerDep, CorpusDep, base_url_of
 from service.metrics import observe_answer
 from service.problems import respond
 from service.routes.articles import get_article
@@ -184,13 +184,13 @@ def _html(page: str, *, status: int = 200, headers: dict[str, str] | None = None
 
 
 def _chat_with(request: Request, trouble: Trouble) -> str:
-    base_url = _base_url(request)
+    base_url = base_url_of(request)
     return chat_page(_asked(request), trouble, thresholds=_thresholds(request), root="./", base_url=base_url)
 
 
 def _article_with(request: Request, trouble: Trouble) -> str:
     article_id = request.path_params["article_id"]
-    return article_trouble(article_id, trouble, root=_root(request), base_url=_base_url(request))
+    return article_trouble(article_id, trouble, root=_root(request), base_url=base_url_of(request))
 
 
 def _asked(request: Request) -> Asked:
@@ -211,11 +211,6 @@ def _asked(request: Request) -> Asked:
 def _thresholds(request: Request) -> Thresholds:
     settings: Settings = request.app.state.settings
     return Thresholds(settings.answered, settings.perhaps)
-
-
-def _base_url(request: Request) -> str:
-    settings: Settings = request.app.state.settings
-    return (settings.public_url or str(request.base_url)).rstrip("/")
 
 
 def _root(request: Request) -> str:

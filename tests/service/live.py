@@ -23,6 +23,13 @@ def live_server(folder: Path, articles: Sequence[Article]) -> Iterator[str]:
     fill(settings, articles)
     app = create_app(settings, encoder=HashingEncoder(), reader=OverlapReader())
     config = uvicorn.Config(app, http="service.protocol:Protocol", ws="none", log_config=None, server_header=False)
+    with running(config) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def running(config: uvicorn.Config) -> Iterator[int]:
+    """Yield the port of a server in a thread; it ends when the block does."""
     server = uvicorn.Server(config)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -31,7 +38,7 @@ def live_server(folder: Path, articles: Sequence[Article]) -> Iterator[str]:
         while not server.started:
             time.sleep(0.005)
         try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            yield listener.getsockname()[1]
         finally:
             server.should_exit = True
             thread.join()

@@ -1,7 +1,6 @@
 import asyncio
 import json
 import socket
-import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service import gate
 from service.gate import LARGEST_QUESTION, LONGEST_ADDRESS, MIB, SLOWEST, BodyBounds, Gate, SafeHeaders
 from service.metrics import REGISTRY
+from tests.service.live import running
 
 PATIENCE = 0.3
 
@@ -38,18 +38,8 @@ def _refused(reason: str) -> float:
 def _serving(app: ASGIApp) -> Iterator[int]:
     """Yield the port at which uvicorn serves `app`, with its own protocol."""
     config = uvicorn.Config(app, port=0, http="httptools", ws="none", log_config=None, lifespan="off")
-    server = uvicorn.Server(config)
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        while not server.started:
-            time.sleep(0.005)
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            server.should_exit = True
-            thread.join()
+    with running(config) as port:
+        yield port
 
 
 def _head(path: str = "/ask", *, length: int | None = None, kind: str = "application/json") -> bytes:

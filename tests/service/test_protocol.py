@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.protocol import LONGEST_HEAD, Protocol
+from tests.service.live import running
 
 PATIENCE = 0.3
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -49,19 +50,9 @@ def _serving(app: ASGIApp = _hello, *, connections: int | None = None) -> Iterat
         limit_concurrency=connections,
         server_header=False,
     )
-    server = uvicorn.Server(config)
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        while not server.started:
-            time.sleep(0.005)
+    with running(config) as port:
         assert config.http_protocol_class is Protocol
-        try:
-            yield lambda: socket.create_connection(listener.getsockname(), timeout=5)
-        finally:
-            server.should_exit = True
-            thread.join()
+        yield lambda: socket.create_connection(("127.0.0.1", port), timeout=5)
 
 
 def _all(connection: socket.socket) -> bytes:
