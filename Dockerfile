@@ -1,4 +1,4 @@
-# Two stages: the first has torch and sentence-transformers and prepares the encoder; the image that ships has neither.
+# Two stages: the first has torch and sentence-transformers and prepares the models; the image that ships has neither.
 #   docker build -t quoteline .
 #   docker run -p 127.0.0.1:8000:8000 -v quoteline:/var/lib/quoteline quoteline
 

@@ -29,7 +29,7 @@ from index.errors import (
 )
 from index.lexical import LexicalIndex, LexicalReader, analyze
 from index.splitting import group_sentences, split_sentences
-from index.store import Backup, Known, Reading, Restored, Store
+from index.store import Backup, Known, Reading, Record, Restored, Store
 from index.vectors import VectorIndex
 
 # Tokens of a passage, title included, where the encoder's window allows as many. Shorter passages rank sentences better
@@ -54,6 +54,8 @@ class Outcome:
 
     unchanged: the same content was there already, under `article_id`. refused: it holds no sentence. elsewhere: it
     belongs to a collection that it must not be changed in. `reason` says so, in words, of the last two.
+    near_duplicates: ids and similarities, most similar first, of the articles that say nearly the same, once all that
+    was committed with it is there; only for what was added or replaced. All of them are kept.
     """
 
     kind: Literal["added", "replaced", "unchanged", "refused", "elsewhere"]
@@ -62,6 +64,7 @@ class Outcome:
     collection: str
     sentences: int = 0
     reason: str = ""
+    near_duplicates: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,8 @@ class Corpus:
             if not encode_again:
                 self.store.check_encoder()
             with self._exclusive():
+                if rebuild:
+                    self.store.find_near_duplicates_again()
                 self._lexical = self._open_lexical(rebuild)
                 self._snapshot = Snapshot(-1, self._lexical.reader(), self._load_vectors(rebuild))
             if encode_again:
@@ -143,7 +148,7 @@ class Corpus:
         An article whose id was given replaces the one of that id. Another one replaces the one from the same file, or
         of the same URL; it is left alone where its very content is there under another id. What is replaced stays
         readable as an older version, and is not searched.
-        within: only these collections are changed.
+        within: only these collections are changed, or told of.
         Raises CorpusBusyError where another process keeps changing the corpus, CorpusError where it cannot be written.
         """
         try:
@@ -264,8 +269,13 @@ class Corpus:
             # What somebody else committed since may have been one of these very articles.
             if self.store.generation != generation:
                 plans = self._plan(batch, within, readings)
-            self._commit([ready for _, ready in plans if ready is not None], readings)
-        return [outcome for outcome, _ in plans]
+            found = self._commit([ready for _, ready in plans if ready is not None], readings, within)
+        return [
+            outcome
+            if ready is None
+            else replace(outcome, near_duplicates=tuple(found.get(ready.article.id, {}).items()))
+            for outcome, ready in plans
+        ]
 
     def _plan(
         self, batch: Sequence[Article], within: Collection[str] | None, readings: dict[str, list[Reading]]
@@ -331,15 +341,30 @@ class Corpus:
         # The special tokens of each sentence, counted with it, are room to spare for how its neighbours join.
         return group_sentences(lengths, window=max(window - title, window // 2), overlap=OVERLAP)
 
-    def _commit(self, prepared: Sequence[_Prepared], readings: dict[str, list[Reading]]) -> None:
+    def encode_passages(self, wanted: Sequence[tuple[Record, Sequence[tuple[int, int]]]]) -> list[list[Reading]]:
+        """Return passages of any versions of articles as they would be stored if these were added now.
+
+        wanted: a version, and which of the ranges of its sentences that `groups_of` returns.
+        """
+        if not wanted:
+            return []
+        return self._encode(
+            [_Prepared(one.article, one.version, True, one.sentences, tuple(groups)) for one, groups in wanted]
+        )
+
+    def _commit(
+        self, prepared: Sequence[_Prepared], readings: dict[str, list[Reading]], within: Collection[str] | None
+    ) -> dict[str, dict[str, float]]:
+        """Commit the articles; return what `Store.near_duplicates_of` returns of them."""
         if not prepared:
-            return
+            return {}
         with self.store.change() as change:
             for one in prepared:
                 if one.replaces:
                     change.supersede(one.article.id)
                 its_readings = readings[one.article.digest()]
                 change.add(one.article, version=one.version, sentences=one.sentences, readings=its_readings)
+            return change.near_duplicates_of([one.article.id for one in prepared], within=within)
 
     def _encode(self, prepared: Sequence[_Prepared]) -> list[list[Reading]]:
         """Return the passages of each article, encoded together because that is faster."""

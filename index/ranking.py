@@ -5,7 +5,7 @@ Only the passages of the best few candidates are read, the best first, and no mo
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -81,12 +81,24 @@ class Ranker:
         """How many candidates it wants at least: about as many as the passages that it reads have sentences."""
         return 16 * self._depth if self._reader else 0
 
-    def rank(self, question: str, retrieved: Retrieved) -> Ranking:
-        """Return all candidates of `retrieved` in a better order."""
+    def rank(self, question: str, retrieved: Retrieved, *, others: int = 0) -> Ranking:
+        """Return all candidates of `retrieved` in a better order.
+
+        others: articles of which nothing was read when the answer was clear, and of which a passage is read all the
+        same: they may say the same, or something else.
+        """
         started = time.perf_counter()
         read = self.read(question, retrieved.candidates)
-        found = rank_read(self._calibration, retrieved.candidates, read)
-        if _YES_OR_NO.match(question):
+
+        def more(articles: Container[str]) -> Iterator[PassageRead]:
+            best: dict[str, Candidate] = {}
+            for one in retrieved.candidates:
+                if len(best) < others and one.sentence.article_id not in articles:
+                    best.setdefault(one.sentence.article_id, one)
+            return self.read(question, tuple(best.values()))
+
+        found = rank_read(self._calibration, retrieved.candidates, read, more)
+        if asks_yes_or_no(question):
             found = replace(found, sentences=tuple(replace(one, part=None) for one in found.sentences))
         return replace(found, timings={"read": 1000 * (time.perf_counter() - started)}) if self._reader else found
 
@@ -94,10 +106,10 @@ class Ranker:
         """Read the passages of the best candidates, each when it is asked for."""
         if self._reader is None:
             return
-        passages = list(islice(dict.fromkeys(candidate.passage for candidate in candidates), self._depth))
-        records = self._corpus.store.records_of({passage.article_id for passage in passages})
-        for passage in passages:
-            record = records.get(passage.article_id)
+        passages = list(islice(dict.fromkeys((one.passage, one.version) for one in candidates), self._depth))
+        records = self._corpus.store.records_at({(passage.article_id, version) for passage, version in passages})
+        for passage, version in passages:
+            record = records.get((passage.article_id, version))
             if record is None:
                 continue  # removed meanwhile
             spans = record.sentences[passage.first : passage.last]
@@ -109,20 +121,38 @@ class Ranker:
             yield PassageRead(passage, spans[0].start, readings)
 
 
-def rank_read(calibration: Calibration, candidates: Sequence[Candidate], read: Iterable[PassageRead]) -> Ranking:
+def asks_yes_or_no(question: str) -> bool:
+    """Whether yes or no would answer."""
+    return _YES_OR_NO.match(question) is not None
+
+
+def rank_read(
+    calibration: Calibration,
+    candidates: Sequence[Candidate],
+    read: Iterable[PassageRead],
+    more: Callable[[Container[str]], Iterable[PassageRead]] = lambda _: (),
+) -> Ranking:
     """Return all candidates ranked; of `read` no more is taken once the answer is clear.
 
-    A calibration without a weight of `order` for a sentence has everything read.
+    more: what is read after that, given the articles of which something was. A calibration without a weight of `order`
+    for a sentence has everything read.
     """
     heard = _Heard(candidates)
+    articles: set[str] = set()
     # What the retriever alone takes for clear is no reason not to read on.
     may_stop = bool(calibration.sentence.get("order"))
     passages = 0
     for one in read:
         better = heard.take(one)
+        articles.add(one.passage.article_id)
         passages += 1
-        if may_stop and any(heard.scores(calibration, place).probability >= CLEAR for place in better):
+        # A clear answer of another time than the one that was asked about is none.
+        clear = (place for place in better if heard.scores(calibration, place).probability >= CLEAR)
+        if may_stop and any(candidates[place].fit >= 0 for place in clear):
             break
+    for one in more(articles):
+        heard.take(one)
+        passages += 1
     ranked = [
         Ranked(one, heard.scores(calibration, place), heard.parts.get(place)) for place, one in enumerate(candidates)
     ]

@@ -1,8 +1,12 @@
-"""Question -> candidates: BM25 and FAISS over passages, fused; the sentences of the best passages, scored."""
+"""Question -> candidates: BM25 and FAISS over passages, fused; the sentences of the best passages, scored.
 
+Where a question names a time, sentences that tell of it come before those that tell of another one.
+"""
+
+import datetime as dt
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +19,8 @@ from index.encoding import Vectors
 from index.errors import FilterError, QuestionError
 from index.lexical import LexicalReader, analyze
 from index.store import Filters, Readings
+from index.superseded import Former, Superseded, joined
+from index.times import Window, fits, window_of
 
 # A question is a question: what is longer is a text that somebody pasted. In code points.
 LONGEST_QUESTION = 2000
@@ -61,13 +67,19 @@ WEIGHTS: Mapping[str, float] = {
     "passage_cosine": 0.59,
     "passage_bm25": 0.66,
 }
+# What a sentence gains that tells of the time that was asked about, and loses that tells of another one.
+TIME = 0.3
+# Of so many sentences, the best without regard to time, it is seen what time they tell of.
+TIMED = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A sentence that may answer.
 
-    score: the weighted sum of its features. passage: the one that it was found in. terms: their hashes, in order.
+    score: the weighted sum of its features, and of `fit`: how well what it tells lies in the time that was asked about,
+    in [-1, 1]. passage: the one that it was found in. terms: their hashes, in order. version: of its article; None for
+    the current one.
     """
 
     sentence: Sentence
@@ -75,13 +87,16 @@ class Candidate:
     score: float
     features: Features
     terms: tuple[int, ...]
+    version: int | None = None
+    fit: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Retrieved:
     """Candidates best first, ties by article and position; the passages that they came from, best first.
 
-    timings: milliseconds by stage. admitted: whether the filters left any passage at all.
+    timings: milliseconds by stage. admitted: whether the filters left any passage at all. window: the time that the
+    question asks about, where it names one and that was to count.
     """
 
     generation: int
@@ -89,6 +104,7 @@ class Retrieved:
     passages: tuple[Passage, ...]
     admitted: bool
     timings: Mapping[str, float]
+    window: Window | None = None
 
 
 class Retriever:
@@ -97,10 +113,21 @@ class Retriever:
     def __init__(self, corpus: Corpus, *, depth: int = DEPTH) -> None:
         self._corpus = corpus
         self._depth = depth
+        self._superseded = Superseded(corpus)
 
-    def retrieve(self, question: str, *, top_k: int, filters: Filters | None = None) -> Retrieved:
+    def retrieve(
+        self,
+        question: str,
+        *,
+        top_k: int,
+        filters: Filters | None = None,
+        today: dt.date | None = None,
+        timely: bool = True,
+    ) -> Retrieved:
         """Return the best `top_k` sentences for `question`.
 
+        today: what "last week" is counted from; if None, the day of `filters.as_of`, or today in UTC. timely: whether
+        the time that a question names counts.
         Raises QuestionError for a question without a letter or digit, too long, or with half of a surrogate pair;
         FilterError for impossible filters.
         """
@@ -109,22 +136,58 @@ class Retriever:
         _check_filters(filters)
         clock = _Clock()
         snapshot = self._corpus.snapshot
+        window = window_of(question, today or filters.as_of or dt.datetime.now(dt.UTC).date()) if timely else None
         among = self._corpus.store.passages_of(filters) if filters else None
-        if among == [] or not len(snapshot.vectors):
-            return Retrieved(snapshot.generation, (), (), admitted=False, timings=clock.timings())
+        asked = _terms(question)
+        former = self._former(filters, asked, snapshot.lexical)
+        if (among == [] and not former) or not len(snapshot.vectors):
+            return Retrieved(snapshot.generation, (), (), admitted=False, timings=clock.timings(), window=window)
+        if former:
+            clock.lap("superseded")
         vector = self._corpus.encoder.encode_questions([question])
         clock.lap("encode")
-        asked = _terms(question)
         dense = snapshot.vectors.search(vector, 2 * self._depth, among=among)[0]
         lexical = snapshot.lexical.search(asked, 2 * self._depth, among=among)
+        if former:
+            dense, lexical = _merged(dense, former.nearest(vector[0])), _merged(lexical, former.lexical)
         ranked = fuse(dense, lexical)[: self._depth]
         clock.lap("search")
         readings = self._corpus.store.readings(ranked)
-        candidates = _score(vector[0], asked, readings, lexical, snapshot.lexical, top_k)
+        if former:
+            readings = joined(readings, former.readings, set(ranked))
+        versions = former.versions if former else {}
+        scored = max(top_k, TIMED) if window else top_k
+        candidates = _score(vector[0], asked, readings, lexical, snapshot.lexical, scored, versions)
         clock.lap("score")
+        if window:
+            candidates = self._by_time(candidates, window)[:top_k]
+            clock.lap("time")
         by_key = {passage.key: passage for passage in readings.passages}
         passages = tuple(by_key[key] for key in ranked if key in by_key)
-        return Retrieved(snapshot.generation, tuple(candidates), passages, admitted=True, timings=clock.timings())
+        return Retrieved(
+            snapshot.generation, tuple(candidates), passages, admitted=True, timings=clock.timings(), window=window
+        )
+
+    def _former(self, filters: Filters, asked: Sequence[str], lexical: LexicalReader) -> Former | None:
+        """Return the passages of superseded versions that may answer; None where there are none."""
+        if filters.as_of is None:
+            return None
+        distinct = list(dict.fromkeys(asked))
+        former = self._superseded.find(filters, dict(zip(distinct, _idf(distinct, lexical).tolist(), strict=True)))
+        return former if former.readings.passages else None
+
+    def _by_time(self, candidates: Sequence[Candidate], window: Window) -> list[Candidate]:
+        """Return candidates with how well they fit the time that was asked about, best first."""
+        records = self._corpus.store.records_at({(one.sentence.article_id, one.version) for one in candidates})
+        fitted = []
+        for one in candidates:
+            # Gone meanwhile, where nobody holds the store's state.
+            if record := records.get((one.sentence.article_id, one.version)):
+                fit = fits(window, record.article.text, one.sentence.span, record.article.date)
+                one = replace(one, score=one.score + TIME * fit, fit=fit)
+            fitted.append(one)
+        # The sort is stable.
+        return sorted(fitted, key=lambda one: -round(one.score, 6))
 
 
 def fuse(*rankings: Sequence[Neighbour]) -> list[int]:
@@ -134,6 +197,10 @@ def fuse(*rankings: Sequence[Neighbour]) -> list[int]:
         for rank, neighbour in enumerate(ranking, start=1):
             scores[neighbour.key] = scores.get(neighbour.key, 0.0) + 1 / (RRF + rank)
     return sorted(scores, key=lambda key: (-scores[key], key))
+
+
+def _merged(ones: Sequence[Neighbour], others: Sequence[Neighbour]) -> list[Neighbour]:
+    return sorted((*ones, *others), key=lambda neighbour: (-neighbour.score, neighbour.key))
 
 
 def _terms(question: str) -> list[str]:
@@ -149,8 +216,9 @@ def _score(
     lexical: Sequence[Neighbour],
     reader: LexicalReader,
     top_k: int,
+    versions: Mapping[int, int],
 ) -> list[Candidate]:
-    """Return the best `top_k` of the sentences in `readings`."""
+    """Return the best `top_k` of the sentences in `readings`; versions: of those that are not current, by passage."""
     if not readings.passages:
         return []  # all that was found was removed meanwhile
     owner = np.repeat(np.arange(len(readings.passages)), readings.counts)
@@ -178,7 +246,9 @@ def _score(
             sentence = Sentence(passage.article_id, ordinal, Span(*readings.spans[row].tolist()))
             features = Features(**dict(zip(names, rows[row].tolist(), strict=True)))
             terms = tuple(readings.terms[ends[row] - readings.term_counts[row] : ends[row]].tolist())
-            candidates[passage.article_id, ordinal] = Candidate(sentence, passage, float(scores[row]), features, terms)
+            candidates[passage.article_id, ordinal] = Candidate(
+                sentence, passage, float(scores[row]), features, terms, versions.get(passage.key)
+            )
         if len(candidates) == top_k:
             break
     return list(candidates.values())

@@ -1,9 +1,11 @@
-"""For tests: an encoder and a reader that need no model, and what every implementation of a seam must hold.
+"""For tests: fakes that need no model, and what every implementation of a seam must hold.
 
     HashingEncoder               texts that share words are close
     OverlapReader                sentences that share words with the question answer it
+    OverlapEntailment            sentences that share words with a statement support it, or oppose it with a "not"
     check_encoder_contract       for every Encoder
     check_reader_contract        for every Reader
+    check_entailment_contract    for every Entailment
     check_vector_index_contract  for everything that stands in for VectorIndex
 
 The checks raise AssertionError and say what they found. They need no pytest.
@@ -24,6 +26,7 @@ import numpy as np
 from index.articles import Span
 from index.derived import Neighbour, State
 from index.encoding import Context, Encoded, Encoder, Vectors
+from index.entailment import Entailment, Stance, Thresholds
 from index.errors import CorpusDamagedError, DimensionError
 from index.lexical import analyze
 from index.reading import UNREAD, Reader, Reading
@@ -115,6 +118,40 @@ class OverlapReader:
         share = len(asked.intersection(analyze(sentence.of(text)))) / max(len(asked), 1)
         return Reading(12 * share - 6, Span(shared[0].start, shared[-1].end) if shared else None)
 
+
+_DENYING = re.compile(r"\b(?:no|not|never|nobody|nothing|none|den(?:y|ies|ied|ying))\b|n['’]t\b", re.IGNORECASE)
+
+
+class OverlapEntailment:
+    """A fake Entailment: a premise with a share of a hypothesis's stemmed words supports it as likely as that is great.
+
+    Where one of both has a word that denies ("not", "never", "denies") and the other has none, it opposes it instead.
+    Words that deny, and auxiliary verbs, are not counted. Certain it never is: a share of 1 is a probability of 0.98.
+    """
+
+    def __init__(self, *, thresholds: Thresholds | None = None, name: str = "overlap") -> None:
+        self._thresholds = thresholds or Thresholds(0.9, 0.9)
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def thresholds(self) -> Thresholds:
+        return self._thresholds
+
+    def judge(self, pairs: Sequence[tuple[str, str]]) -> list[Stance]:
+        return [self._judge(premise, hypothesis) for premise, hypothesis in pairs]
+
+    def _judge(self, premise: str, hypothesis: str) -> Stance:
+        said, asked = (frozenset(analyze(_DENYING.sub(" ", text))) - _AUXILIARY for text in (premise, hypothesis))
+        likely = 0.98 * len(asked & said) / max(len(asked), 1)
+        agrees = bool(_DENYING.search(premise)) == bool(_DENYING.search(hypothesis))
+        return Stance(likely, 0.0) if agrees else Stance(0.0, likely)
+
+
+_AUXILIARY = frozenset(analyze("is are was were do does did has have had can could will would"))
 
 # Encoders
 
@@ -335,6 +372,75 @@ def _check_passage(readings: Sequence[Reading], context: Context) -> None:
 def _check_same(ones: Sequence[Reading], others: Sequence[Reading], tolerance: float, what: str) -> None:
     apart = [abs(one.score - other.score) for one, other in zip(ones, others, strict=True)]
     assert max(apart, default=0) <= tolerance, f"{what}: scores differ by {max(apart):.3f}"
+
+
+# Entailment models
+
+_STATEMENTS = ("Iran sent weaponry to Russia.", "Did Iran send weaponry to Russia?", "キーウで何が？", "?", "")
+
+
+def check_entailment_contract(entailment: Entailment, *, tolerance: float = 0.05) -> None:
+    """Check all that Entailment promises. Raises AssertionError.
+
+    tolerance: by how much a probability may differ where a pair is judged among others.
+    """
+    assert entailment.name, "an entailment model without a name cannot be told from another"
+    assert entailment.judge([]) == [], "no pairs have no stances"
+    _check_stances(entailment, tolerance)
+    _check_long_pairs(entailment, tolerance)
+    _check_judging_threads(entailment, tolerance)
+
+
+def _check_stances(entailment: Entailment, tolerance: float) -> None:
+    premises = (*_TEXTS, "", "The weaponry went to Russia.", "On Monday Iran sent weaponry to Russia.")
+    pairs = [(premise, hypothesis) for hypothesis in _STATEMENTS for premise in premises]
+    together = entailment.judge(pairs)
+    assert len(together) == len(pairs), f"{len(pairs)} pairs, {len(together)} stances"
+    _check_alike(together, [entailment.judge([pair])[0] for pair in pairs], tolerance, "a stance depends on the others")
+    turned = entailment.judge(pairs[::-1])[::-1]
+    _check_alike(together, turned, tolerance, "the order of the pairs changes their stances")
+    assert len(set(together[: len(premises)])) > 1, "the premise is not read"
+    assert len(set(together[:: len(premises)])) > 1, "the hypothesis is not read"
+    # Which of both is the premise must be told: a sentence that says more than another supports it, not the reverse.
+    more, less = "Iran sent weaponry and drones to Russia on Monday.", "Iran sent weaponry."
+    assert entailment.judge([(more, less)]) != entailment.judge([(less, more)]), "premise and hypothesis are as one"
+
+
+def _check_long_pairs(entailment: Entailment, tolerance: float) -> None:
+    """Check what no window holds: a long premise loses its end only, a long hypothesis leaves room for a premise."""
+    long = " ".join(f"Weapons number {number} went to the front." for number in range(120))
+    one, other = entailment.judge([(f"{_TEXTS[0]} {long}", _STATEMENTS[0]), (f"{_TEXTS[1]} {long}", _STATEMENTS[0])])
+    assert one != other, "the beginning of a long premise is not read"
+    for hypothesis in ("weapons " * 2000, "weapons" * 2000, f"weapons {long}"):
+        pairs = [("Weapons went to the front.", hypothesis), (_TEXTS[1], hypothesis), (long, hypothesis)]
+        stances = entailment.judge(pairs)
+        if " " in hypothesis:
+            assert stances[0] != stances[1], "a long hypothesis leaves no room for the premise"
+        among = entailment.judge([(_TEXTS[2], _STATEMENTS[0]), *pairs])[1:]
+        _check_alike(stances, among, tolerance, "the stance of a long pair depends on the others")
+
+
+def _check_judging_threads(entailment: Entailment, tolerance: float) -> None:
+    long = "weapons " * 2000
+    calls = [
+        [(f"Weapons number {number} went to {text}", statement), (long, statement), (text, long)]
+        for number in range(2)
+        for text in _TEXTS[:4]
+        for statement in _STATEMENTS[:2]
+    ]
+    wanted = [entailment.judge(pairs) for pairs in calls]
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(entailment.judge, calls))
+    for one, other in zip(wanted, found, strict=True):
+        _check_alike(one, other, tolerance, "threads disturb each other")
+
+
+def _check_alike(ones: Sequence[Stance], others: Sequence[Stance], tolerance: float, what: str) -> None:
+    apart = [
+        max(abs(one.supports - other.supports), abs(one.opposes - other.opposes))
+        for one, other in zip(ones, others, strict=True)
+    ]
+    assert max(apart, default=0) <= tolerance, f"{what}: probabilities differ by {max(apart):.3f}"
 
 
 # Vector indexes

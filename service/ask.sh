@@ -23,6 +23,7 @@ in its place, it is read from standard input.
       --collection NAME  only from this collection (may be repeated)
       --since DATE       only of this day or later, such as 2022-10-01
       --until DATE       only of this day or earlier
+      --no-compare       do not say where sources agree, and where not
       --json             the answer as JSON
       --server URL       the server, now $server
   -h, --help             this
@@ -77,6 +78,7 @@ while [ $# -gt $gathered ]; do
         shift 2
         ;;
     -c | --continue) following=yes && shift ;;
+    --no-compare) set -- "$@" --data compare=false && gathered=$((gathered + 2)) && shift ;;
     --json) accept=application/json && shift ;;
     -h | --help) help && exit 0 ;;
     --) shift && break ;;

@@ -121,3 +121,10 @@ def part_of(quoted: Quotation, span: Span) -> Part:
     start_utf16 = quoted.start_utf16 + utf16_offset(quoted.quote, start)
     text = quoted.quote[start:end]
     return Part(text, span.start, span.end, start_utf16, start_utf16 + utf16_offset(text, len(text)))
+
+
+def part_in(text: str, span: Span) -> Part:
+    """Return the words of an article's text in `span`."""
+    words = span.of(text)
+    start = utf16_offset(text, span.start)
+    return Part(words, span.start, span.end, start, start + utf16_offset(words, len(words)))

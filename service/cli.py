@@ -12,7 +12,7 @@ import click
 from pydantic import ValidationError
 
 from index.articles import COLLECTION, COLLECTION_RULE, Article
-from index.corpus import Corpus, set_aside
+from index.corpus import Corpus, Outcome, set_aside
 from index.encoding import load_encoder
 from index.errors import CorpusDamagedError, CorpusError, FormatError, InputError, QuotelineError
 from index.formats import MEDIA_TYPES
@@ -21,10 +21,13 @@ from index.store import Filters, Restored, read_backup
 from service.answering import DEFAULT_TOP_K, MOST_TOP_K
 from service.keycommands import keys
 from service.plaintext import render_answer
-from service.readers import open_answerer, open_reader
+from service.readers import open_answerer, open_entailment, open_reader
 from service.settings import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+# Of so many articles that have near-duplicates `quoteline add` says which.
+_MOST_ALIKE = 20
 
 
 def main() -> None:
@@ -73,6 +76,7 @@ def _corpus(
 
 _COMMON = ("data", "model", "models")
 _READING = ("reader", "read")
+_ENTAILING = ("entailment", "entailed")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -119,13 +123,15 @@ def add(paths: tuple[Path, ...], collection: str | None, **given: object) -> Non
 @click.argument("question", nargs=-1, required=True)
 @click.option("--top-k", default=DEFAULT_TOP_K, type=click.IntRange(1, MOST_TOP_K), help="The most citations to show.")
 @click.option("--collection", "collections", multiple=True, help="Ask this collection only; may be repeated.")
-@_flags(*_COMMON, *_READING, "calibration", "answered", "perhaps")
-def ask(question: tuple[str, ...], top_k: int, collections: tuple[str, ...], **given: object) -> None:
+@click.option("--compare/--no-compare", default=True, help="Whether to say where what is cited agrees, and where not.")
+@_flags(*_COMMON, *_READING, *_ENTAILING, "calibration", "answered", "perhaps")
+def ask(question: tuple[str, ...], top_k: int, collections: tuple[str, ...], compare: bool, **given: object) -> None:
     """Ask QUESTION; exit code 3 where nothing answers."""
     settings = _settings(**given)
     with _corpus(settings) as corpus:
         answerer = open_answerer(corpus, settings, open_reader(settings))
-        answer = answerer.ask(" ".join(question), top_k=top_k, filters=Filters(collections=collections))
+        filters = Filters(collections=collections)
+        answer = answerer.ask(" ".join(question), top_k=top_k, filters=filters, compare=compare)
     # click takes the colour out of what goes to no terminal.
     click.echo(render_answer(answer, color=not os.environ.get("NO_COLOR")), nl=False)
     # Not 1, an error of ours, nor 2, an error of use.
@@ -136,7 +142,7 @@ def ask(question: tuple[str, ...], top_k: int, collections: tuple[str, ...], **g
 @click.option(
     "--collection", "collections", multiple=True, help="Give access to this collection only; may be repeated."
 )
-@_flags(*_COMMON, *_READING, "calibration", "answered", "perhaps", "public_url")
+@_flags(*_COMMON, *_READING, *_ENTAILING, "calibration", "answered", "perhaps", "public_url")
 def serve_tools(collections: tuple[str, ...], **given: object) -> None:
     """Give a language model's host (MCP) tools to ask with, over standard input and output.
 
@@ -242,12 +248,12 @@ def check(**given: object) -> None:
 
 
 @commands.command()
-@_flags(*_COMMON, *_READING)
+@_flags(*_COMMON, *_READING, "entailment")
 def prepare(**given: object) -> None:
-    """Prepare encoder and reader to run without torch; other commands do it by themselves where torch is there."""
+    """Prepare the models to run without torch; other commands do it by themselves where torch is there."""
     settings = _settings(**given)
-    encoder, reader = load_encoder(settings.model, settings.models_folder), open_reader(settings)
-    for one in (encoder, reader):
+    encoder = load_encoder(settings.model, settings.models_folder)
+    for one in (encoder, open_reader(settings), open_entailment(settings)):
         if one is not None:
             click.echo(f"{one.name} is ready in {settings.models_folder}")
 
@@ -317,6 +323,7 @@ def _add(corpus: Corpus, paths: tuple[Path, ...], collection: str | None) -> int
     if not files:
         raise InputError(f"no file in {', '.join(map(str, paths))} ends with one of {', '.join(MEDIA_TYPES)}")
     failures: list[str] = []
+    alike: list[Outcome] = []
     counts = {"added": 0, "replaced": 0, "unchanged": 0, "refused": 0, "elsewhere": 0}
     size = sum(file.stat().st_size for file in files)
     with click.progressbar(length=size, label="adding", file=sys.stderr) as bar:
@@ -324,11 +331,25 @@ def _add(corpus: Corpus, paths: tuple[Path, ...], collection: str | None) -> int
             counts[outcome.kind] += 1
             if outcome.kind in ("refused", "elsewhere"):
                 failures.append(outcome.reason)
+            if outcome.near_duplicates:
+                alike.append(outcome)
+    for outcome in alike[:_MOST_ALIKE]:
+        click.echo(f"{outcome.kind} {outcome.article_id} ({_near_duplicates(outcome)})", err=True)
+    if len(alike) > _MOST_ALIKE:
+        more = _count(len(alike) - _MOST_ALIKE, "more article")
+        click.echo(f"… and {more} with near-duplicates; GET /articles/ID says of which", err=True)
     for failure in failures:
         click.echo(f"failed: {failure}", err=True)
     summary = f"added {counts['added']}, replaced {counts['replaced']}, already there {counts['unchanged']}"
     click.echo(f"{summary}, failed {len(failures)}", err=True)
     return len(failures)
+
+
+def _near_duplicates(outcome: Outcome) -> str:
+    """Say which article is most like one that was added, and how many more there are."""
+    (nearest, share), *others = outcome.near_duplicates
+    said = f"near-duplicate of {nearest}, {share:.0%}".replace("%", " %")
+    return f"{said}, and of {_count(len(others), 'other')}" if others else said
 
 
 def _files(path: Path) -> Iterator[Path]:

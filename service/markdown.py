@@ -11,11 +11,25 @@ and LobeChat add to them (KaTeX, citations in brackets, directives, templates in
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from urllib.parse import quote as percent_encoded
 
 from service.answering import Answer, Citation
+from service.citations import Quotation
+from service.remarks import (
+    MOST_PLACES,
+    Group,
+    Remark,
+    asked_about,
+    by_strength,
+    difference,
+    groups,
+    remarks,
+    summary,
+    written,
+)
 
 # Of what came closest, where nothing answers.
 MOST_NEAREST = 3
@@ -57,7 +71,9 @@ class Mark:
 def render_markdown(answer: Answer, *, perhaps: float) -> tuple[Piece, ...]:
     """Return the answer in pieces, each of which can be sent on its own.
 
-    perhaps: the probability below which a sentence does not answer; of those only the first is shown.
+    Marks are numbered as they come, from 1: Open WebUI counts so, and sides or a weak sentence that is left out could
+    have their numbers in another order. perhaps: the probability below which a sentence does not answer; of those only
+    the first is shown, and what is told of where the citations are compared.
     """
     return tuple(_pieces(answer, perhaps))
 
@@ -88,42 +104,89 @@ def destination(link: str) -> str:
     return _ENTITY.sub(r"&\1%3B", encoded)
 
 
-def name_of(citation: Citation) -> str:
+def name_of(quoted: Quotation) -> str:
     """Return what the article is called."""
-    return citation.title or citation.url or citation.article_id
+    return quoted.title or quoted.url or quoted.article_id
 
 
 def _pieces(answer: Answer, perhaps: float) -> Iterator[Piece]:
     if answer.understood is not None:
         yield Piece(f"Understood as: {escape(answer.understood)}\n\n")
-    shown = [one for one in answer.citations if one.n == 1 or one.score >= perhaps]
-    nearest = answer.nearest[:MOST_NEAREST]
+    if answer.time:
+        yield Piece(f"{_told(asked_about(answer.time))}\n\n")
+    shown, _ = by_strength(answer, perhaps)
     yield Piece(_framing(answer, shown))
+    if answer.age:
+        yield Piece(f"\n\n{escape(answer.age)}")
+    numbered: dict[int, Citation] = {}
+    for group in groups(answer, shown):
+        # Bold ends behind a word of ours, and begins where the line does, whatever the first word is.
+        heading = f"\n\n**{_told(group.heading)}**" if group.heading else ""
+        last: Citation | None = None
+        for citation in group.citations:
+            numbered[citation.n] = placed = replace(citation, n=len(numbered) + 1)
+            yield Piece(f"{heading if last is None else ''}{_before(citation, last)}> {_quote(citation)} ")
+            yield Piece(_mark(placed), placed)
+            last = citation
+            if said := _behind(citation, group):
+                yield Piece(said)
+    yield from _nearest(answer.nearest[:MOST_NEAREST])
+    for found in answer.comparison.differences if answer.comparison else ():
+        yield Piece(f"\n\n{_told(difference(found), numbered)}")
+
+
+def _nearest(nearest: Sequence[Citation]) -> Iterator[Piece]:
     last: Citation | None = None
-    for citation in (*shown, *nearest):
-        yield Piece("".join(_before(citation, last)) + f"> {_quote(citation)} ")
-        link = destination(citation.link)
-        yield Piece(f"[[{citation.n}]]({link})", citation) if shown else Piece(f"[open]({link})")
+    for citation in nearest:
+        yield Piece(f"{_before(citation, last)}> {_quote(citation)} ")
+        yield Piece(f"{_open(citation)}{_behind(citation)}")
         last = citation
 
 
 def _framing(answer: Answer, shown: Sequence[Citation]) -> str:
     if answer.verdict == "unanswered":
         return f"{answer.reason} Nearest:" if answer.nearest else answer.reason
+    told = summary(answer)
     if answer.verdict == "perhaps":
-        return "This may answer:"
+        return f"This may answer. {_escape(told)}" if told else "This may answer:"
+    if told:
+        return escape(told)
     sources = len({citation.article_id for citation in shown})
     return "1 source answers this:" if sources == 1 else f"{sources} sources answer this:"
 
 
-def _before(citation: Citation, last: Citation | None) -> Iterator[str]:
-    """Yield what stands between two quotes: where the next one is from, unless that was said, and what it refers to."""
-    yield "\n\n"
-    if last is None or last.article_id != citation.article_id:
-        facts = (name_of(citation), citation.source, citation.date and citation.date.isoformat())
-        yield escape(" · ".join(str(fact) for fact in facts if fact)) + "\n\n"
-    if citation.leans:
-        yield f"(before it: {escape(citation.before or '')})\n\n"
+def _before(citation: Citation, last: Citation | None) -> str:
+    """Return what stands before a quote: where it is from, unless the last one said so, and what it refers to."""
+    about = "" if last and last.article_id == citation.article_id else f"{_about(citation)}\n\n"
+    return f"\n\n{about}" + (f"(before it: {escape(citation.before or '')})\n\n" if citation.leans else "")
+
+
+def _behind(citation: Citation, group: Group | None = None) -> str:
+    """Return what stands below a quote: whose it is, when that was, and where else the same is written."""
+    said = [_told(remark) for remark in remarks(citation, group)]
+    places = [f"{_about(place)} {_open(place)}" for place in citation.places[:MOST_PLACES]]
+    if len(citation.places) > MOST_PLACES:
+        places.append(f"{len(citation.places) - MOST_PLACES} more")
+    said += [f"also in: {'; '.join(places)}"] if places else []
+    return f"\n\n({'; '.join(said)})" if said else ""
+
+
+def _about(quoted: Quotation) -> str:
+    facts = (name_of(quoted), quoted.source, quoted.date and quoted.date.isoformat())
+    return escape(" · ".join(str(fact) for fact in facts if fact))
+
+
+def _mark(citation: Citation) -> str:
+    return f"[[{citation.n}]]({destination(citation.link)})"
+
+
+def _open(quoted: Quotation) -> str:
+    return f"[open]({destination(quoted.link)})"
+
+
+def _told(remark: Remark, numbered: Mapping[int, Citation] = MappingProxyType({})) -> str:
+    """Return a remark of ours in Markdown; numbered: the citations whose marks it may hold, by their numbers."""
+    return written(remark, lambda words: escape(words), lambda n: _mark(numbered[n]))
 
 
 def _quote(citation: Citation) -> str:

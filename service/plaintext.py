@@ -1,9 +1,22 @@
 """An answer as people read it in a terminal."""
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from service.answering import Answer, Citation
+from service.citations import Quotation
+from service.remarks import (
+    MOST_PLACES,
+    Group,
+    Remark,
+    asked_about,
+    count,
+    difference,
+    groups,
+    remarks,
+    summary,
+    written,
+)
 
 WIDTH = 80
 
@@ -22,7 +35,7 @@ def render_answer(answer: Answer, *, color: bool = False) -> str:
     """Return the answer as text that ends with a newline. color: set the words that answer in bold.
 
     A quote stands on a line of its own and is never wrapped, so that what is copied is what was written, but for line
-    breaks in it, which are spaces here; all else is wrapped at 80 columns.
+    breaks in it, which are spaces here; all else is wrapped at 80 columns. No line but ours begins with `[` or `--`.
     """
     return "\n".join(_lines(answer, color)) + "\n"
 
@@ -31,14 +44,31 @@ def _lines(answer: Answer, color: bool) -> Iterator[str]:
     yield from _wrap(_headline(answer))
     if answer.understood:
         yield from _wrap(f"Understood as: {harmless(answer.understood)}")
-    for citation in answer.citations:
-        yield ""
-        yield from _citation(citation, f"[{citation.n}]", color)
+    yield from _compared(answer)
+    for group in groups(answer, answer.citations):
+        if group.heading:
+            yield ""
+            yield from _wrap(f"-- {_told(group.heading)}", further="   ")
+        for citation in group.citations:
+            yield ""
+            yield from _citation(citation, f"[{citation.n}]", color, group)
     if answer.nearest:
         yield from ("", "Nearest, but not an answer:")
         for citation in answer.nearest:
             yield ""
             yield from _citation(citation, " - ", color)
+
+
+def _compared(answer: Answer) -> Iterator[str]:
+    """Yield what the citations say beside each other, and when."""
+    if answer.time:
+        yield from _wrap(_told(asked_about(answer.time)), further="    ")
+    if told := summary(answer):
+        yield from _wrap(harmless(told), further="    ")
+    for found in answer.comparison.differences if answer.comparison else ():
+        yield from _wrap(_told(difference(found)), further="    ")
+    if answer.age:
+        yield from _wrap(harmless(answer.age), further="    ")
 
 
 def _headline(answer: Answer) -> str:
@@ -48,19 +78,32 @@ def _headline(answer: Answer) -> str:
         return f"{answer.reason.removesuffix('.')} (probability {answer.probability:.2f})."
     sources = len({citation.article_id for citation in answer.citations})
     word = "answers" if answer.verdict == "answered" else "may answer"
-    many = f"{_count(answer.citations, 'sentence')} from {sources} {'article' if sources == 1 else 'articles'}"
+    many = f"{count(len(answer.citations), 'sentence')} from {count(sources, 'article')}"
     return f"{many}; the first {word} (probability {answer.probability:.2f})."
 
 
-def _citation(citation: Citation, mark: str, color: bool) -> Iterator[str]:
+def _citation(citation: Citation, mark: str, color: bool, group: Group | None = None) -> Iterator[str]:
     yield f"{mark} {_quote(citation, color)}"
-    named = citation.title or citation.url or citation.article_id
-    facts = [named, citation.source, citation.date and citation.date.isoformat()]
-    facts += [f"page {citation.page}" if citation.page else None, f"score {citation.score:.2f}"]
-    about = " · ".join(harmless(str(fact)) for fact in facts if fact)
-    yield from _wrap(about, indent="    ")
+    page = f"page {citation.page}" if citation.page else ""
+    yield from _wrap(_about(citation, page, f"score {citation.score:.2f}"), indent="    ", further="      ")
+    yield from _wrap(" · ".join(map(_told, remarks(citation, group))), indent="    ", further="      ")
     # A link is not wrapped either: a terminal opens what stands on one line.
-    yield f"    {citation.url}" if citation.url else f"    {citation.id}"
+    yield f"    {_address(citation)}"
+    for place in citation.places[:MOST_PLACES]:
+        yield from _wrap(f"also in: {_about(place)}", indent="    ", further="             ")
+        yield f"             {_address(place)}"
+    if len(citation.places) > MOST_PLACES:
+        yield f"    and {len(citation.places) - MOST_PLACES} more"
+
+
+def _about(quoted: Quotation, *more: str) -> str:
+    named = quoted.title or quoted.url or quoted.article_id
+    facts = (named, quoted.source, quoted.date and quoted.date.isoformat(), *more)
+    return " · ".join(harmless(str(fact)) for fact in facts if fact)
+
+
+def _address(quoted: Quotation) -> str:
+    return quoted.url or quoted.id
 
 
 def _quote(citation: Citation, color: bool) -> str:
@@ -73,16 +116,22 @@ def _quote(citation: Citation, color: bool) -> str:
     return f"{front}{_BOLD}{bold}{_PLAIN}{back}"
 
 
-def _wrap(text: str, *, indent: str = "") -> list[str]:
+def _wrap(text: str, *, indent: str = "", further: str = "") -> list[str]:
+    """Return the lines; further: the indent of all but the first, where it is another."""
     return textwrap.wrap(
-        text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        text,
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=further or indent,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
+
+
+def _told(remark: Remark) -> str:
+    return written(remark, harmless)
 
 
 def harmless(text: str) -> str:
     """Return what came from an article as one line of text that neither steers a terminal nor hides anything."""
     return text.translate(_HARMLESS)
-
-
-def _count(things: Sequence[object], name: str) -> str:
-    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"

@@ -1,10 +1,11 @@
-"""What the settings say of reading: which reader, and the calibration that says how far it is to be believed."""
+"""What the settings say of reading: which models, and the calibration that says how far a reader is to be believed."""
 
 import logging
 from pathlib import Path
 
 from index.confidence import Calibration
 from index.corpus import Corpus
+from index.entailment import DEFAULT_ENTAILMENT, KIND, WEIGHTS, Entailment, Thresholds, load_entailment
 from index.errors import CalibrationError, InputError
 from index.reading import Reader, load_reader
 from service.answering import Answerer
@@ -15,6 +16,16 @@ from service.settings import Settings
 def open_reader(settings: Settings) -> Reader | None:
     """Return the reader; None where there is none, or nothing to be read. Raises ReaderError and EncoderError."""
     return load_reader(settings.reader, settings.models_folder) if settings.read else None
+
+
+def open_entailment(settings: Settings) -> Entailment | None:
+    """Return the entailment model; None where there is none. Raises EntailmentError and EncoderError."""
+    if settings.entailment == DEFAULT_ENTAILMENT and not (WEIGHTS / KIND.manifest).is_file():
+        logging.getLogger("quoteline").warning("%s is missing; nothing is said of support and opposition", WEIGHTS)
+        return None
+    said_from = settings.entailed
+    thresholds = None if said_from is None else Thresholds(said_from, said_from)
+    return load_entailment(settings.entailment, settings.models_folder, thresholds=thresholds)
 
 
 def open_answerer(corpus: Corpus, settings: Settings, reader: Reader | None) -> Answerer:

@@ -19,6 +19,7 @@ ONLY = {
     "source": "only from this source, in any letter case; may be repeated",
     "collection": "only in this collection; may be repeated",
 }
+AS_OF = "ask the articles as they stood at the end of this day (UTC); those that were deleted since are gone"
 
 # What a reader of the OpenAPI document is told, as regular expressions of ECMA-262; the checks below are in Python, so
 # that they can say what to do next. A test holds that both say the same.

@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from index.confidence import ANSWERED, PERHAPS
 from index.encoding import DEFAULT_MODEL
+from index.entailment import DEFAULT_ENTAILMENT
 from index.ranking import READ
 from index.reading import DEFAULT_READER
 
@@ -22,7 +23,7 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="the port to listen on")
     model: str = Field(DEFAULT_MODEL, description="the encoder: a sentence-transformers name or folder")
     models: Path | None = Field(
-        None, description="the folder of prepared encoders and readers; if unset, `models` in the data folder"
+        None, description="the folder of prepared models; if unset, `models` in the data folder"
     )
     reader: str = Field(
         DEFAULT_READER,
@@ -31,6 +32,17 @@ class Settings(BaseSettings):
     )
     read: int = Field(
         READ, ge=0, le=50, description="the most passages that are read for a question; 0 is as good as no reader"
+    )
+    entailment: str = Field(
+        DEFAULT_ENTAILMENT,
+        description="what tells whether a sentence supports or opposes a statement: `quoteline`, `none`, or the name "
+        "or folder of a cross-encoder for natural language inference",
+    )
+    entailed: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="probability from which that is said; if unset the model's own, and 0.9 for one that is not ours",
     )
     calibration: Path | None = Field(
         None,
@@ -89,7 +101,7 @@ class Settings(BaseSettings):
 
     @property
     def models_folder(self) -> Path:
-        """The folder of prepared encoders and readers."""
+        """The folder of prepared models."""
         return self.models or self.data / "models"
 
     @property

@@ -5,7 +5,7 @@ All that comes from articles and questions is escaped, and no link unless it is 
 
 import datetime as dt
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from urllib.parse import quote, urlencode
@@ -16,26 +16,45 @@ from index.articles import Span
 from index.retrieval import LONGEST_QUESTION
 from service.answering import Answer, Citation
 from service.citations import Quotation
+from service.comparison import Difference
+from service.remarks import (
+    Cited,
+    Group,
+    Remark,
+    Theirs,
+    asked_about,
+    by_strength,
+    count,
+    difference,
+    groups,
+    remarks,
+    summary,
+    times,
+    when,
+)
 from service.routes.articles import ArticleDetail
 
 _JSON = TypeAdapter(Answer)
+_NOT_COMPARED = '<input type="hidden" name="compare" value="false">\n'
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question as a form sent it, with its filters."""
+    """A question as a form sent it, with its filters. compare: as in `Answerer.ask`."""
 
     question: str = ""
     sources: tuple[str, ...] = ()
     collections: tuple[str, ...] = ()
     date_from: str = ""
     date_to: str = ""
+    compare: bool = True
 
     def query(self, question: str) -> str:
         """Return the query that asks `question` with the same filters."""
         fields = [("q", question), *(("source", name) for name in self.sources)]
         fields += [("collection", name) for name in self.collections]
         fields += [("date_from", self.date_from), ("date_to", self.date_to)]
+        fields += [("compare", "" if self.compare else "false")]
         return urlencode([(name, value) for name, value in fields if value])
 
     def filters(self) -> int:
@@ -118,7 +137,8 @@ def _composer(asked: Asked) -> str:
         f"{_inputs('source', 'Source', asked.sources, 'sources')}"
         f"{_inputs('collection', 'Collection', asked.collections, 'collections')}"
         f"{_date('date_from', 'From', asked.date_from)}{_date('date_to', 'To', asked.date_to)}"
-        '</div>\n</details>\n<datalist id="sources"></datalist>\n<datalist id="collections"></datalist>\n</form>\n'
+        f"</div>\n</details>\n{'' if asked.compare else _NOT_COMPARED}"
+        '<datalist id="sources"></datalist>\n<datalist id="collections"></datalist>\n</form>\n'
     )
 
 
@@ -137,12 +157,13 @@ def _date(name: str, label: str, value: str) -> str:
 def _turn(asked: Asked, answer: Answer, thresholds: Thresholds, root: str, base_url: str) -> str:
     question = answer.understood or answer.question
     understood = f'<p class="understood">Understood as <q>{_text(question)}</q></p>\n' if answer.understood else ""
-    shown, weaker = _by_strength(answer.citations, thresholds.perhaps)
+    shown, weaker = by_strength(answer, thresholds.perhaps)
     parts = [
         '<section class="turn" aria-labelledby="turn-1">\n',
         f'<h2 class="question" id="turn-1">{_text(answer.question)}</h2>\n{understood}',
         f'<p class="verdict {answer.verdict}">{_text(_verdict(answer, thresholds.answered))}</p>\n',
-        _sources(shown, root),
+        *_compared(answer),
+        *(_group(group, root) for group in groups(answer, shown)),
     ]
     if weaker:
         many = f"{len(weaker)} weaker {'sentence' if len(weaker) == 1 else 'sentences'}"
@@ -157,10 +178,31 @@ def _turn(asked: Asked, answer: Answer, thresholds: Thresholds, root: str, base_
     return "".join([*parts, "</section>\n"])
 
 
-def _by_strength(citations: Sequence[Citation], perhaps: float) -> tuple[list[Citation], list[Citation]]:
-    """Return the citations to show at once, the first in any case, and those that hardly answer."""
-    strong = [one for place, one in enumerate(citations) if not place or one.score >= perhaps]
-    return strong, [one for one in citations if one not in strong]
+def _compared(answer: Answer) -> Iterator[str]:
+    """Yield what the citations say beside each other, and when."""
+    if told := summary(answer):
+        yield f'<p class="summary">{_text(told)}</p>\n'
+    if answer.time:
+        yield f'<p class="asked">{_remark(asked_about(answer.time))}</p>\n'
+    if answer.age:
+        yield f'<p class="notice age">{_text(answer.age)}</p>\n'
+    if answer.comparison and answer.comparison.differences:
+        rows = "".join(map(_difference, answer.comparison.differences))
+        yield f'<ul class="differences" aria-label="Differences">\n{rows}</ul>\n'
+
+
+def _difference(found: Difference) -> str:
+    return f"<li>{_remark(difference(found))}</li>\n"
+
+
+def _group(group: Group, root: str) -> str:
+    if group.heading is None:
+        return _sources(group.citations, root, group)
+    name = f"side-1-{group.citations[0].n}"
+    return (
+        f'<section class="side" aria-labelledby="{name}">\n<h3 class="side-name" id="{name}">'
+        f"{_remark(group.heading)}</h3>\n{_sources(group.citations, root, group)}</section>\n"
+    )
 
 
 def _verdict(answer: Answer, answered: float) -> str:
@@ -172,25 +214,30 @@ def _verdict(answer: Answer, answered: float) -> str:
     return "1 source answers this" if many == 1 else f"{many} sources answer this"
 
 
-def _sources(citations: Iterable[Citation], root: str) -> str:
-    """Return the citations by article, in the order in which their articles come first."""
-    groups: dict[tuple[str, int], list[Citation]] = {}
+def _sources(citations: Iterable[Citation], root: str, group: Group | None = None) -> str:
+    """Return the citations by article, in the order in which their articles come first. group: where they stand."""
+    articles: dict[tuple[str, int], list[Citation]] = {}
     for one in citations:
-        groups.setdefault((one.article_id, one.version), []).append(one)
-    return "".join(_source(group, root) for group in groups.values())
+        articles.setdefault((one.article_id, one.version), []).append(one)
+    return "".join(_source(of_one, root, group) for of_one in articles.values())
 
 
-def _source(citations: Sequence[Citation], root: str) -> str:
-    first = citations[0]
-    quotes = "".join(_quote(one, root) for one in citations)
+def _source(citations: Sequence[Citation], root: str, group: Group | None) -> str:
+    quotes = "".join(_quote(one, root, group) for one in citations)
+    level = 4 if group and group.heading else 3
     return (
-        '<section class="source">\n<h3 class="about">'
-        f'<a class="title" href="{escape(view_link(first, root))}">{_bdi(first.title or first.article_id)}</a>'
-        f"{_facts(first.source, first.date)}</h3>\n<ul>\n{quotes}</ul>\n</section>\n"
+        f'<section class="source">\n<h{level} class="about">{_title(citations[0], root)}</h{level}>\n'
+        f"<ul>\n{quotes}</ul>\n</section>\n"
     )
 
 
-def _quote(citation: Citation, root: str) -> str:
+def _title(quoted: Quotation, root: str) -> str:
+    """Return what the article is called, with a link to the quotation in it, and where it is from."""
+    link = f'<a class="title" href="{escape(view_link(quoted, root))}">{_bdi(quoted.title or quoted.article_id)}</a>'
+    return f"{link}{_facts(quoted.source, quoted.date)}"
+
+
+def _quote(citation: Citation, root: str, group: Group | None) -> str:
     text, part = citation.quote, citation.part
     if part is None:
         words = _text(text)
@@ -202,10 +249,41 @@ def _quote(citation: Citation, root: str) -> str:
     original = _web(citation.url) and f'<a href="{escape(citation.link)}" rel="noreferrer" target="_blank">Original</a>'
     acts = f'<p class="acts">{page}{original or ""}</p>\n' if page or original else ""
     return (
-        f'<li class="quote">\n<blockquote><p dir="auto">{context}<bdi class="words">{words}</bdi> '
+        f'<li class="quote" id="cited-1-{citation.n}">\n'
+        f'<blockquote><p dir="auto">{context}<bdi class="words">{words}</bdi> '
         f'<a class="mark" href="{escape(view_link(citation, root))}" '
-        f'aria-label="Citation {citation.n}: read it in the article">[{citation.n}]</a></p></blockquote>\n{acts}</li>\n'
+        f'aria-label="Citation {citation.n}: read it in the article">[{citation.n}]</a></p></blockquote>\n'
+        f"{_remarks(citation, group)}{_places(citation, root)}{acts}</li>\n"
     )
+
+
+def _remarks(citation: Citation, group: Group | None) -> str:
+    days = {when(time): f"{time.first.isoformat()} to {time.last.isoformat()}" for time in times(citation)}
+    said = []
+    for remark in remarks(citation, group):
+        title = f' title="{days[remark]}"' if remark in days else ""
+        said.append(f'<span class="remark"><span{title}>{_remark(remark)}</span></span>')
+    return f'<p class="remarks">{" ".join(said)}</p>\n' if said else ""
+
+
+def _places(citation: Citation, root: str) -> str:
+    if not citation.places:
+        return ""
+    rows = "".join(f'<li class="about">{_title(place, root)}</li>\n' for place in citation.places)
+    return (
+        f'<details class="places">\n<summary>Also in {count(len(citation.places), "place")}</summary>\n'
+        f"<ul>\n{rows}</ul>\n</details>\n"
+    )
+
+
+def _remark(remark: Remark) -> str:
+    return "".join(map(_part, remark))
+
+
+def _part(part: str | Theirs | Cited) -> str:
+    if isinstance(part, Theirs):
+        return _bdi(part.text)
+    return f'<a href="#cited-1-{part.n}">[{part.n}]</a>' if isinstance(part, Cited) else _text(part)
 
 
 def view_link(quotation: Quotation, root: str) -> str:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from index.errors import CorpusDamagedError, CorpusError, CorpusVersionError
-from index.store import damage, schema
+from index.store import damage, resemblance, schema
 from index.store.change import Change
 from index.store.rows import READ, SEALED, seal
 
@@ -130,6 +130,7 @@ def take_over(connection: sqlite3.Connection, change: Change, copy: Backup, *, w
     ).fetchall()
     connection.execute("INSERT INTO removals SELECT key, ? FROM main.passages", (change.generation,))
     connection.execute("DELETE FROM main.passages")
+    resemblance.forget_all(connection)
     connection.execute("DELETE FROM main.versions")
     deleted = {
         row["id_hash"] for row in connection.execute("SELECT id_hash FROM main.retired WHERE deleted_at > ?", (since,))
@@ -139,6 +140,7 @@ def take_over(connection: sqlite3.Connection, change: Change, copy: Backup, *, w
     for row in gone:
         change.retire(row["hashed"], row["version"], None)
     left_out = _copy_rows(connection, change, deleted)
+    schema.find_near_duplicates_again(connection)
     # What was there before is in the files still.
     schema.set_facts(connection, deleted=change.generation)
     [counts] = connection.execute("SELECT count(*), coalesce(sum(current), 0) FROM main.versions").fetchall()

@@ -2,10 +2,11 @@
 
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from index.articles import Article, Span
 from index.errors import ArticleNotFoundError
+from index.store import resemblance
 from index.store.rows import READ, SEALED, Reading, id_hash, passage_row, seal, version_row
 from index.store.schema import set_facts
 
@@ -30,15 +31,24 @@ class Change:
             row,
         ).lastrowid
         self._insert(int(key or 0), article.id, version, readings)
+        resemblance.enter(self._connection, int(key or 0), article.body.of(article.text))
+
+    def near_duplicates_of(
+        self, article_ids: Iterable[str], *, within: Collection[str] | None = None
+    ) -> dict[str, dict[str, float]]:
+        """Return what `Store.near_duplicates_of` returns, as this transaction leaves it so far."""
+        return resemblance.near_duplicates(self._connection, article_ids, within)
 
     def supersede(self, article_id: str) -> None:
         """Take an article's current version out of the search; it stays readable. Raises ArticleNotFoundError."""
         key, _ = self._clear(article_id)
         self._connection.execute("UPDATE versions SET current = 0 WHERE key = ?", (key,))
+        resemblance.forget(self._connection, key)
 
     def remove(self, article_id: str) -> None:
         """Remove all versions of an article, and keep the fact of it. Raises ArticleNotFoundError."""
-        _, version = self._clear(article_id)
+        key, version = self._clear(article_id)
+        resemblance.forget(self._connection, key)
         self._connection.execute("DELETE FROM versions WHERE id = ?", (article_id,))
         self.retire(id_hash(article_id), version, time.time())
         # What is deleted leaves traces in files that are only appended to, until `Corpus.compact`.

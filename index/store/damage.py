@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from index.errors import CorpusDamagedError
+from index.store import resemblance
 from index.store.rows import READ, RECORD, Record, is_sound, record_of, seal
 from index.store.schema import facts, facts_seal
 
@@ -26,7 +27,7 @@ def find(connection: sqlite3.Connection, path: Path) -> list[str]:
     found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check")]
     found = [] if found == ["ok"] else [f"{path}: {finding}" for finding in found]
     found += [f"{path}: a row refers to one that is not there" for _ in connection.execute("PRAGMA foreign_key_check")]
-    return found + list(_versions(connection)) + list(_retired(connection))
+    return found + list(_versions(connection)) + list(_retired(connection)) + list(resemblance.damages(connection))
 
 
 def _versions(connection: sqlite3.Connection) -> Iterator[str]:
@@ -43,6 +44,9 @@ def _versions(connection: sqlite3.Connection) -> Iterator[str]:
         ).fetchall()
         for finding in (*_of_record(record), *_of_passages(record, passages)):
             yield f"{name}: {finding}"
+        body = record.article.body.of(record.article.text)
+        if record.current and not resemblance.is_entered(connection, row["key"], body):
+            yield f"{name}: its signature is not what was written; `quoteline rebuild` makes it again"
 
 
 def _of_record(record: Record) -> Iterator[str]:

@@ -7,24 +7,43 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which articles may answer; an empty filter admits all. Dates are inclusive; sources match in any case."""
+    """Which articles may answer; an empty filter admits all. Dates are inclusive; sources match in any case.
+
+    as_of: of each article the version that was current at the end of this day (UTC), whether or not it was replaced
+    since. An article that was deleted since is gone all the same.
+    """
 
     article_ids: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     date_from: dt.date | None = None
     date_to: dt.date | None = None
     collections: tuple[str, ...] = ()
+    as_of: dt.date | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.article_ids or self.sources or self.date_from or self.date_to or self.collections)
+        days = self.date_from or self.date_to or self.as_of
+        return bool(self.article_ids or self.sources or days or self.collections)
 
-    def condition(self) -> tuple[str, list[str]]:
-        """Return an SQL condition on the table `versions AS v`, which only current versions meet, and its values."""
-        conditions, values = ["v.current"], []
+    def condition(self) -> tuple[str, list[str | float]]:
+        """Return an SQL condition on the table `versions AS v`, and its values.
+
+        At most one version of an article meets it: the current one, or that of `as_of`.
+        """
+        conditions: list[str] = []
+        values: list[str | float] = []
+        if self.as_of is None:
+            conditions.append("v.current")
+        else:
+            conditions.append(
+                "v.added_at < ? AND NOT EXISTS"
+                " (SELECT 1 FROM versions w WHERE w.id = v.id AND w.version > v.version AND w.added_at < ?)"
+            )
+            values += [_end_of(self.as_of)] * 2
         for names, member in (
             (self.article_ids, "v.id IN (SELECT value FROM json_each(?))"),
             (self.sources, "casefold(v.source) IN (SELECT casefold(value) FROM json_each(?))"),
-            (self.collections, "v.collection IN (SELECT value FROM json_each(?))"),
+            # An article belongs where its newest version does: who may not see that, may not see older ones either.
+            (self.collections, _IN_COLLECTIONS if self.as_of else "v.collection IN (SELECT value FROM json_each(?))"),
         ):
             if names:
                 conditions.append(member)
@@ -34,3 +53,14 @@ class Filters:
                 conditions.append(side)
                 values.append(day.isoformat())
         return " AND ".join(conditions), values
+
+
+_IN_COLLECTIONS = (
+    "EXISTS (SELECT 1 FROM versions c WHERE c.id = v.id AND c.current"
+    " AND c.collection IN (SELECT value FROM json_each(?)))"
+)
+
+
+def _end_of(day: dt.date) -> float:
+    """Return the end of a day in UTC, in seconds since 1970."""
+    return dt.datetime.combine(day, dt.time(), dt.UTC).timestamp() + 24 * 60 * 60

@@ -3,9 +3,11 @@
 import sqlite3
 import uuid
 
+from index.nearduplicates import SCHEME
+from index.store import resemblance
 from index.store.rows import SEALED, passage_seal, seal
 
-FORMAT = 2
+FORMAT = 3
 
 _SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -61,15 +63,32 @@ CREATE TABLE retired (id_hash TEXT PRIMARY KEY, version INTEGER NOT NULL, delete
 
 def create(connection: sqlite3.Connection, encoder: str) -> None:
     """Make the tables of an empty database; inside a transaction of the caller's."""
-    _make_tables(connection)
-    set_facts(connection, format=FORMAT, identity=uuid.uuid4().hex, encoder=encoder, generation=0)
+    _make_tables(connection, _SCHEMA)
+    _make_tables(connection, resemblance.TABLES)
+    known = {"identity": uuid.uuid4().hex, "encoder": encoder, "resemblance": SCHEME}
+    set_facts(connection, format=FORMAT, generation=0, **known)
 
 
 def upgrade(connection: sqlite3.Connection, built: int) -> None:
     """Bring the tables of format `built` to this one; inside a transaction of the caller's."""
     if built < 2:
         _upgrade_to_2(connection)
+    if built < 3:
+        # Empty, and not known to be made in any way: who opens the store fills them.
+        _make_tables(connection, resemblance.TABLES)
     set_facts(connection, format=FORMAT)
+
+
+def is_up_to_date(connection: sqlite3.Connection) -> bool:
+    """Whether the tables are of this format, and near-duplicates were found as they are found now."""
+    known = facts(connection)
+    return (known.get("format"), known.get("resemblance")) == (str(FORMAT), SCHEME)
+
+
+def find_near_duplicates_again(connection: sqlite3.Connection) -> None:
+    """Find all near-duplicates anew, as they are found now; inside a transaction of the caller's."""
+    resemblance.make_again(connection)
+    set_facts(connection, resemblance=SCHEME)
 
 
 def facts(connection: sqlite3.Connection) -> dict[str, str]:
@@ -92,8 +111,8 @@ def facts_seal(known: dict[str, str]) -> str:
     return seal(f"{name}={known[name]}" for name in sorted(known) if name != "seal").hex()
 
 
-def _make_tables(connection: sqlite3.Connection) -> None:
-    for statement in _SCHEMA.split(";\n"):
+def _make_tables(connection: sqlite3.Connection, tables: str) -> None:
+    for statement in tables.split(";\n"):
         connection.execute(statement)
 
 
@@ -109,7 +128,7 @@ def _upgrade_to_2(connection: sqlite3.Connection) -> None:
         connection.execute(f"DROP INDEX {name}")
     connection.execute("ALTER TABLE removals RENAME TO removals_1")
     connection.execute("ALTER TABLE passages RENAME TO passages_1")
-    _make_tables(connection)
+    _make_tables(connection, _SCHEMA)
     for row in connection.execute(f"SELECT key, {columns} FROM articles"):
         named = {**dict(row), "collection": "default"}
         values = [named[name] for name in SEALED]

@@ -7,7 +7,7 @@ writer at a time.
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from weakref import WeakSet
@@ -22,7 +22,7 @@ from index.errors import (
     CorpusVersionError,
     EncoderMismatchError,
 )
-from index.store import backup, damage, schema
+from index.store import backup, damage, resemblance, schema
 from index.store.change import Change
 from index.store.connection import Held, connect, glance, impatient, translated
 from index.store.filters import Filters
@@ -116,6 +116,16 @@ class Store:
         query = f"SELECT {RECORD} FROM versions v WHERE current AND id IN (SELECT value FROM json_each(?))"
         return {row["id"]: record_of(row) for row in self._rows(query, (json.dumps(list(article_ids)),))}
 
+    def records_at(self, names: Iterable[tuple[str, int | None]]) -> dict[tuple[str, int | None], Record]:
+        """Return these versions of articles, None for the current one, by both; those not there are left out."""
+        rows = self._rows(
+            f"SELECT name.value AS name, {RECORD} FROM json_each(?) AS name JOIN versions v"
+            " ON v.id = json_extract(name.value, '$[0]')"
+            " AND coalesce(v.version = json_extract(name.value, '$[1]'), v.current)",
+            (json.dumps(list(names)),),
+        )
+        return {(row["id"], json.loads(row["name"])[1]): record_of(row) for row in rows}
+
     def records(self) -> Iterator[Record]:
         """Yield the current versions of all articles, by id."""
         for (article_id,) in self._rows("SELECT id FROM versions WHERE current ORDER BY id"):
@@ -195,6 +205,18 @@ class Store:
         )
         return Deletion(*rows[0]) if rows else None
 
+    def near_duplicates_of(
+        self, article_ids: Iterable[str], *, within: Collection[str] | None = None
+    ) -> dict[str, dict[str, float]]:
+        """Return the near-duplicates of each of these articles that has any: their ids, and how similar they are.
+
+        Most similar first, from 1 down to `nearduplicates.THRESHOLD`; at most a few dozen where there are more. An
+        article that is like one that is like a third need not be like that. within: only those in these collections.
+        Raises CorpusDamagedError.
+        """
+        with translated(self._path):
+            return resemblance.near_duplicates(self._connection(), article_ids, within)
+
     # What asking needs
 
     def passages_of(self, filters: Filters) -> list[int]:
@@ -202,6 +224,35 @@ class Store:
         condition, values = filters.condition()
         query = f"SELECT p.key FROM versions v JOIN passages p ON p.article = v.key WHERE {condition}"
         return sorted(row["key"] for row in self._rows(query, values))
+
+    def superseded(self, filters: Filters) -> list[tuple[int, str, int]]:
+        """Return key, id and version of all versions that `filters` admits and that have no passages any more, by key.
+
+        There are none without `as_of`.
+        """
+        condition, values = filters.condition()
+        rows = self._rows(
+            f"SELECT v.key, v.id, v.version FROM versions v WHERE NOT v.current AND {condition} ORDER BY v.key", values
+        )
+        return [(row["key"], row["id"], row["version"]) for row in rows]
+
+    def there(self, keys: Iterable[int]) -> set[int]:
+        """Return those of the keys of versions that are in the store."""
+        query = "SELECT v.key FROM versions v WHERE v.key IN (SELECT value FROM json_each(?))"
+        return {row["key"] for row in self._rows(query, (json.dumps(list(keys)),))}
+
+    def holding_most(self, keys: Sequence[int], beginnings: Mapping[str, float], limit: int) -> list[int]:
+        """Return the keys of the `limit` versions, of those of `keys`, that hold most of what words may begin with.
+
+        beginnings: weights by beginning; case counts in letters outside of ASCII only. Reads all of their texts.
+        """
+        score = " + ".join(["(v.text LIKE '%' || ? || '%') * ?"] * len(beginnings)) or "0"
+        rows = self._rows(
+            "SELECT v.key FROM versions v WHERE v.key IN (SELECT value FROM json_each(?))"
+            f" ORDER BY {score} DESC, v.key LIMIT ?",
+            (json.dumps(list(keys)), *(value for pair in beginnings.items() for value in pair), limit),
+        )
+        return sorted(row["key"] for row in rows)
 
     def readings(self, keys: Sequence[int]) -> Readings:
         """Return the passages of `keys` with what ranking needs, by key; those that are gone are left out.
@@ -270,6 +321,12 @@ class Store:
             generation = self.generation + 1
             yield Change(connection, generation)
             schema.set_facts(connection, generation=generation)
+
+    def find_near_duplicates_again(self) -> None:
+        """Find all near-duplicates anew from the texts; nothing else changes, and the generation stays."""
+        with self._transaction() as connection:
+            self._facts()
+            schema.find_near_duplicates_again(connection)
 
     def has_traces(self) -> bool:
         """Whether what was deleted may still be found in the files."""
@@ -381,7 +438,7 @@ class Store:
                 self._check_own(connection)
         else:
             connect(self._path, make=True).close()
-        if schema.facts(self._connection()).get("format") != str(schema.FORMAT):
+        if not schema.is_up_to_date(self._connection()):
             with self._transaction() as connection:
                 # Another process may have done so while this one waited.
                 self._check_own(connection)
@@ -390,6 +447,8 @@ class Store:
                     schema.create(connection, self._encoder)
                 elif built != str(schema.FORMAT):
                     schema.upgrade(connection, int(built))
+                if not schema.is_up_to_date(connection):
+                    schema.find_near_duplicates_again(connection)
 
     def _check_own(self, connection: sqlite3.Connection) -> None:
         """Raise CorpusError where the database is another program's, or of a format that is not known."""
@@ -408,7 +467,7 @@ class Store:
             )
 
 
-def _listed(filters: Filters | None, title: str) -> tuple[str, list[str]]:
+def _listed(filters: Filters | None, title: str) -> tuple[str, list[str | float]]:
     condition, values = (filters or Filters()).condition()
     if title:
         condition += " AND instr(casefold(v.title), casefold(?))"

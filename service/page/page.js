@@ -1,6 +1,9 @@
 // The chat. Without it a question is a plain form, and its answer a page; with it a conversation that stays.
 
 import {
+  askedAbout, difference, groups, many, speaker, summary, timesTold, toldOf, when,
+} from "./remarks.js";
+import {
   aboutArticle, articlePath, articleText, call, day, key, keyForm, keySaid, make, root, sentence, viewAddress, web, words,
 } from "./client.js";
 
@@ -14,6 +17,7 @@ const $ = (id) => document.getElementById(id);
 const settings = document.documentElement.dataset;
 const [form, box, thread, said] = [$("ask"), $("q"), $("thread"), $("said")];
 const still = matchMedia("(prefers-reduced-motion: reduce)");
+const compare = form.elements.compare?.value !== "false";
 const turns = []; // {question, quotes} of what was answered, oldest first
 let asking = null; // the AbortController of the question that is on its way
 const kept = []; // {answer, filters} of the same
@@ -33,7 +37,7 @@ async function ask(question, { isFirst = false } = {}) {
   show(turn);
   try {
     const answer = await call("ask", {
-      method: "POST", json: { question, turns: turns.slice(-MOST_TURNS), filters }, signal: mine.signal,
+      method: "POST", json: { question, turns: turns.slice(-MOST_TURNS), filters, compare }, signal: mine.signal,
     });
     fill(turn, answer, filters);
     remember(answer, filters);
@@ -65,7 +69,7 @@ function remember(answer, filters) {
 function recall() {
   const before = JSON.parse(sessionStorage.getItem(CHAT) ?? "[]");
   const last = before.at(-1);
-  if (!last || permalink(last.answer, last.filters) !== location.href) return false;
+  if (!last || permalink(last.answer, last.filters) !== location.href.split("#")[0]) return false;
   thread.replaceChildren();
   for (const { answer, filters } of before) append(answer, filters);
   thread.lastElementChild.scrollIntoView();
@@ -94,6 +98,7 @@ function filtersSet() {
 function permalink(answer, filters) {
   const query = new URLSearchParams({ q: answer.understood ?? answer.question });
   for (const [name, value] of Object.entries(filters)) [value].flat().forEach((one) => query.append(name, one));
+  if (!compare) query.append("compare", "false");
   return new URL(`?${query}`, root).href;
 }
 
@@ -108,18 +113,23 @@ function newTurn(question) {
 
 function fill(turn, answer, filters) {
   const heading = turn.querySelector(".question");
-  const shown = answer.citations.filter((one, place) => !place || one.score >= Number(settings.perhaps));
-  const weaker = answer.citations.filter((one) => !shown.includes(one));
-  const all = [...shown, ...weaker, ...answer.nearest];
+  const number = heading.id.replace("turn-", "");
+  const told = toldOf(answer.comparison);
+  const isShown = (one) => one.n === 1 || one.score >= Number(settings.perhaps) || told.has(one.n);
+  const shown = answer.citations.filter(isShown);
+  const weaker = answer.citations.filter((one) => !isShown(one));
+  const sides = groups(answer.comparison, shown);
+  const all = [...sides.flatMap(({ citations }) => citations), ...weaker, ...answer.nearest];
   const parts = [heading];
   if (answer.understood) parts.push(make("p", { class: "understood" }, "Understood as ", make("q", {}, answer.understood)));
-  parts.push(make("p", { class: `verdict ${answer.verdict}` }, verdict(answer)), ...sources(shown, all));
+  parts.push(make("p", { class: `verdict ${answer.verdict}` }, verdict(answer)), ...compared(answer, number));
+  for (const one of sides) parts.push(...side(one, all, number));
   if (weaker.length) {
     const many = `${weaker.length} weaker ${weaker.length === 1 ? "sentence" : "sentences"}`;
-    parts.push(make("details", { class: "weaker" }, make("summary", {}, many), ...sources(weaker, all)));
+    parts.push(make("details", { class: "weaker" }, make("summary", {}, many), ...sources(weaker, all, number)));
   }
   if (answer.nearest.length) {
-    parts.push(make("h3", { class: "nearest" }, "Nearest, but not an answer"), ...sources(answer.nearest, all));
+    parts.push(make("h3", { class: "nearest" }, "Nearest, but not an answer"), ...sources(answer.nearest, all, number));
   }
   if (!all.length && !Object.keys(filters).length) parts.push(...howToAdd());
   const link = permalink(answer, filters);
@@ -127,7 +137,8 @@ function fill(turn, answer, filters) {
   parts.push(make("p", { class: "acts" }, copyLink));
   turn.replaceChildren(...parts);
   const first = all[0];
-  announce(`${sentence(verdict(answer))}${first && answer.citations.length ? ` ${first.quote}` : ""}`);
+  const said = [sentence(verdict(answer)), summary(answer), first && answer.citations.length && first.quote];
+  announce(said.filter(Boolean).join(" "));
 }
 
 function verdict(answer) {
@@ -138,27 +149,77 @@ function verdict(answer) {
   return many === 1 ? "1 source answers this" : `${many} sources answer this`;
 }
 
-/** Citations by article, in the order in which their articles come first. all: that the panel leafs through. */
-function sources(citations, all) {
-  const groups = new Map();
+/** What the citations say beside each other, and when. */
+function compared(answer, number) {
+  const parts = [];
+  const remark = (tag, attributes, said) => make(tag, attributes, ...said.flatMap((one) => pieces(one, number)));
+  if (summary(answer)) parts.push(make("p", { class: "summary" }, summary(answer)));
+  if (answer.time) parts.push(remark("p", { class: "asked" }, askedAbout(answer.time)));
+  if (answer.age) parts.push(make("p", { class: "notice age" }, answer.age));
+  const differences = answer.comparison?.differences ?? [];
+  if (differences.length) {
+    const rows = differences.map((one) => remark("li", {}, difference(one)));
+    parts.push(make("ul", { class: "differences", "aria-label": "Differences" }, ...rows));
+  }
+  return parts;
+}
+
+function side({ heading, citations }, all, number) {
+  if (!heading) return sources(citations, all, number);
+  const name = `side-${number}-${citations[0].n}`;
+  const title = make("h3", { class: "side-name", id: name }, ...heading.flatMap((one) => pieces(one, number)));
+  return [make("section", { class: "side", "aria-labelledby": name }, title, ...sources(citations, all, number, true))];
+}
+
+/** Elements of a piece of a remark. */
+function pieces(one, number) {
+  if (one.theirs !== undefined) return [words(one.theirs)];
+  return [one.cited ? make("a", { href: `#cited-${number}-${one.cited}` }, `[${one.cited}]`) : one];
+}
+
+/** Citations by article, in the order in which their articles come first. all: that the panel leafs through. isSide: below a heading. */
+function sources(citations, all, number, isSide = false) {
+  const articles = new Map();
   for (const one of citations) {
     const name = `${one.version} ${one.article_id}`;
-    groups.set(name, [...(groups.get(name) ?? []), one]);
+    articles.set(name, [...(articles.get(name) ?? []), one]);
   }
-  return [...groups.values()].map((group) => {
-    const [first] = group;
-    const title = make(
-      "a", { class: "title", href: viewAddress(first), onclick: (event) => follow(event, first, all) },
-      words(first.title ?? first.article_id),
-    );
-    const facts = [first.source && words(first.source), first.date && day(first.date)].filter(Boolean);
-    const about = facts.flatMap((fact) => [" ", make("span", { class: "fact" }, fact)]);
-    const quotes = make("ul", {}, ...group.map((one) => quoted(one, all)));
-    return make("section", { class: "source" }, make("h3", { class: "about" }, title, ...about), quotes);
+  return [...articles.values()].map((group) => {
+    const quotes = make("ul", {}, ...group.map((one) => quoted(one, all, number, isSide)));
+    return make("section", { class: "source" }, make(isSide ? "h4" : "h3", { class: "about" }, ...titled(group[0], all)), quotes);
   });
 }
 
-function quoted(citation, all) {
+/** What the article is called, with a link to the quotation in it, and where it is from. */
+function titled(quotation, all) {
+  const title = make(
+    "a", { class: "title", href: viewAddress(quotation), onclick: (event) => follow(event, quotation, all) },
+    words(quotation.title ?? quotation.article_id),
+  );
+  const facts = [quotation.source && words(quotation.source), quotation.date && day(quotation.date)].filter(Boolean);
+  return [title, ...facts.flatMap((fact) => [" ", make("span", { class: "fact" }, fact)])];
+}
+
+/** What a quote says to the question, unless a heading says so, whose it is, and when that was. */
+function remarks({ says, attribution, times = [] }, isSide) {
+  const said = says && !isSide ? [[{}, [`says ${says}`]]] : [];
+  const whose = speaker(attribution);
+  if (whose) said.push([{}, whose]);
+  for (const time of timesTold(times)) said.push([{ title: `${time.first} to ${time.last}` }, when(time)]);
+  const rows = said.flatMap(([attributes, remark]) => {
+    const inner = make("span", attributes, ...remark.flatMap((one) => pieces(one)));
+    return [make("span", { class: "remark" }, inner), " "];
+  });
+  return said.length ? [make("p", { class: "remarks" }, ...rows.slice(0, -1))] : [];
+}
+
+function placesOf({ places = [] }) {
+  if (!places.length) return [];
+  const rows = places.map((place) => make("li", { class: "about" }, ...titled(place, [place])));
+  return [make("details", { class: "places" }, make("summary", {}, `Also in ${many(places.length, "place")}`), make("ul", {}, ...rows))];
+}
+
+function quoted(citation, all, number, isSide) {
   const { quote, part } = citation;
   const parts = part === null ? [quote] : [
     quote.slice(0, part.start_utf16 - citation.start_utf16),
@@ -190,7 +251,10 @@ function quoted(citation, all) {
       "Copy",
     ),
   );
-  return make("li", { class: "quote" }, make("blockquote", {}, text), acts);
+  return make(
+    "li", { class: "quote", id: `cited-${number}-${citation.n}` },
+    make("blockquote", {}, text), ...remarks(citation, isSide), ...placesOf(citation), acts,
+  );
 }
 
 function asText(citation) {

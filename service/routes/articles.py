@@ -1,6 +1,7 @@
 """The articles themselves: what a citation can be checked against."""
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated
 from urllib.parse import unquote_to_bytes
@@ -94,6 +95,13 @@ class Taken(BaseModel):
     end_char: int | None
 
 
+class NearDuplicate(BaseModel):
+    """An article that says nearly the same as another one."""
+
+    id: str
+    similarity: float = Field(description="the share of what either says that both say word for word, from 0.5 to 1")
+
+
 class ArticleDetail(ArticleSummary):
     """An article as it is stored."""
 
@@ -102,6 +110,10 @@ class ArticleDetail(ArticleSummary):
     pages: list[int] = Field(description="for paged sources, the offset at which each page starts")
     metadata_from: dict[str, Taken] = Field(description="for each piece of metadata that was found, where")
     sentence_spans: list[SentenceSpan]
+    near_duplicates: list[NearDuplicate] = Field(
+        description="articles that say nearly the same, of those that the caller may see, most similar first; none of "
+        "an older version"
+    )
 
 
 class VersionList(BaseModel):
@@ -183,7 +195,14 @@ def get_article(
     article_id: ArticlePath, corpus: CorpusDep, caller: CallerDep, version: Version = None
 ) -> ArticleDetail:
     """Return an article's metadata, its text and the spans of its sentences."""
-    return _detail(caller.record(corpus.store, article_id, version))
+    record = caller.record(corpus.store, article_id, version)
+    found = corpus.store.near_duplicates_of([article_id], within=caller.collections) if record.current else {}
+    return _detail(record, near_duplicates(found.get(article_id, {})))
+
+
+def near_duplicates(found: Mapping[str, float]) -> list[NearDuplicate]:
+    """Return near-duplicates, by id with their similarity, as they are sent."""
+    return [NearDuplicate(id=name, similarity=round(share, 3)) for name, share in found.items()]
 
 
 def _summary(summary: Summary) -> ArticleSummary:
@@ -191,7 +210,7 @@ def _summary(summary: Summary) -> ArticleSummary:
     return ArticleSummary.model_validate({**asdict(summary), "added_at": added_at})
 
 
-def _detail(record: Record) -> ArticleDetail:
+def _detail(record: Record, found: list[NearDuplicate]) -> ArticleDetail:
     article = record.article
     places = _Places(article.text)
     return ArticleDetail(
@@ -221,6 +240,7 @@ def _detail(record: Record) -> ArticleDetail:
             for name, origin in article.origins.items()
         },
         sentence_spans=[places.of(span) for span in record.sentences],
+        near_duplicates=found,
     )
 
 

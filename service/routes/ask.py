@@ -16,7 +16,7 @@ from service.deps import AnswererDep, BaseUrlDep, CallerDep
 from service.metrics import observe_answer
 from service.plaintext import render_answer
 from service.problems import responses
-from service.said import MOST_FILTERS, ONLY, WORD_PATTERN, AnyId, AnySource, CollectionName, Day
+from service.said import AS_OF, MOST_FILTERS, ONLY, WORD_PATTERN, AnyId, AnySource, CollectionName, Day
 
 router = APIRouter(tags=["ask"])
 
@@ -25,8 +25,13 @@ _JSON = TypeAdapter(Answer)
 _TERMINALS = ("curl/", "wget/", "httpie/", "xh/")
 _COLOR = "in plain text, set the words that answer in bold for a terminal; `?color` is enough, and `never` is none"
 _TURN = "an earlier question of the conversation; repeated, oldest first"
+COMPARE = (
+    "whether near-identical sentences are cited once, and what is cited is compared: who says yes, who no, whose "
+    "statement it is, and when"
+)
 _MOST_LINKED_TURNS = 10
-_NOT = frozenset({"0", "false", "never", "no", "off"})
+# What in an address says no.
+NO = frozenset({"0", "false", "never", "no", "off"})
 _BOTH: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The answer; the header `Quoteline-Verdict` repeats its verdict.",
@@ -63,13 +68,14 @@ class AskFilters(BaseModel):
     )
     date_from: Day | None = Field(None, description="first day, inclusive; articles without a date are left out")
     date_to: Day | None = Field(None, description="last day, inclusive; articles without a date are left out")
+    as_of: Day | None = Field(None, description=AS_OF)
 
     def to_filters(self, caller: Caller) -> Filters:
         """Return the same as the index knows it, for what the caller may see. Raises ForbiddenError."""
         sources = [self.source] if isinstance(self.source, str) else self.source or []
         wanted = [self.collection] if isinstance(self.collection, str) else self.collection or []
         collections = caller.collections_asked(wanted)
-        return Filters(tuple(self.article_ids), tuple(sources), self.date_from, self.date_to, collections)
+        return Filters(tuple(self.article_ids), tuple(sources), self.date_from, self.date_to, collections, self.as_of)
 
 
 class AskTurn(BaseModel):
@@ -96,6 +102,7 @@ class AskRequest(BaseModel):
     )
     top_k: TopK = DEFAULT_TOP_K
     filters: AskFilters = AskFilters()
+    compare: bool = Field(True, description=COMPARE)
 
 
 @router.post("/ask", response_model=Answer, responses=_BOTH, summary="Ask, as a program")
@@ -103,7 +110,9 @@ def ask(body: AskRequest, request: Request, answerer: AnswererDep, caller: Calle
     """Answer a question with sentences of the articles, word for word. JSON, unless `Accept` asks for text/plain."""
     filters = body.filters.to_filters(caller)
     turns = [Turn(turn.question, tuple(turn.quotes)) for turn in body.turns]
-    answer = answerer.ask(body.question, turns=turns, top_k=body.top_k, filters=filters, base_url=base_url)
+    answer = answerer.ask(
+        body.question, turns=turns, top_k=body.top_k, filters=filters, base_url=base_url, compare=body.compare
+    )
     return _render(answer, as_text=_accepts_text(request, sniff=False))
 
 
@@ -123,19 +132,21 @@ def ask_by_link(
     ] = None,
     date_from: Day | None = None,
     date_to: Day | None = None,
+    as_of: Annotated[Day | None, Query(description=AS_OF)] = None,
+    compare: Annotated[bool, Query(description=COMPARE)] = True,
     color: Annotated[str | None, Query(description=_COLOR)] = None,
     no_color: Annotated[str | None, Query(alias="T", description="no colour, whatever `color` says")] = None,
 ) -> Response:
     """Answer a question; plain text for curl, wget and httpie, JSON for others. `Accept` decides where it is given."""
     collections = caller.collections_asked(collection or ())
-    filters = Filters(tuple(article_id or ()), tuple(source or ()), date_from, date_to, collections)
-    turns = _told_again(answerer, turn or (), filters)
-    answer = answerer.ask(q, turns=turns, top_k=top_k, filters=filters, base_url=base_url)
-    colored = no_color is None and color is not None and color.lower() not in _NOT
+    filters = Filters(tuple(article_id or ()), tuple(source or ()), date_from, date_to, collections, as_of)
+    turns = _told_again(answerer, turn or (), filters, compare=compare)
+    answer = answerer.ask(q, turns=turns, top_k=top_k, filters=filters, base_url=base_url, compare=compare)
+    colored = no_color is None and color is not None and color.lower() not in NO
     return _render(answer, as_text=_accepts_text(request, sniff=True), color=colored)
 
 
-def _told_again(answerer: Answerer, questions: Sequence[str], filters: Filters) -> list[Turn]:
+def _told_again(answerer: Answerer, questions: Sequence[str], filters: Filters, *, compare: bool) -> list[Turn]:
     """Return the turns of a conversation of which a link holds the questions alone.
 
     What was quoted for the last of them is found again, as a pronoun may stand for somebody there. For those before it
@@ -144,7 +155,7 @@ def _told_again(answerer: Answerer, questions: Sequence[str], filters: Filters) 
     turns = [Turn(question) for question in questions]
     if not turns:
         return []
-    last = answerer.ask(turns[-1].question, turns=turns[:-1], filters=filters)
+    last = answerer.ask(turns[-1].question, turns=turns[:-1], filters=filters, compare=compare)
     return [*turns[:-1], Turn(last.question, tuple(citation.quote for citation in last.citations))]
 
 

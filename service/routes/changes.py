@@ -34,7 +34,7 @@ from service.deps import AdderDep, CallerDep, CorpusDep, TurnsDep
 from service.gate import JSON_LINES
 from service.metrics import count_change
 from service.problems import responses
-from service.routes.articles import name_below
+from service.routes.articles import NearDuplicate, name_below, near_duplicates
 from service.said import URL_PATTERN, WORD_PATTERN, ArticleId, SaidFields, SaidOfNew, in_document
 from service.turns import Turns
 
@@ -64,6 +64,10 @@ class Added(BaseModel):
     version: int
     collection: str
     sentences: int = Field(description="how many it was split into; 0 where it was unchanged")
+    near_duplicates: list[NearDuplicate] = Field(
+        description="articles that say nearly the same, of those that the caller may see, most similar first; all are "
+        "kept. None where it was unchanged"
+    )
 
 
 class AddedLine(Added):
@@ -170,7 +174,13 @@ _RESULT_LINES = {
             "description": "per line what became of it, or why it was not added, as JSON",
             "examples": [
                 AddedLine(
-                    line=1, kind="added", article_id="a1", version=1, collection="default", sentences=1
+                    line=1,
+                    kind="added",
+                    article_id="a1",
+                    version=1,
+                    collection="default",
+                    sentences=1,
+                    near_duplicates=[NearDuplicate(id="a0", similarity=0.93)],
                 ).model_dump_json()
                 + "\n"
                 + FailedLine(line=2, error="the record's text is blank").model_dump_json()
@@ -378,9 +388,8 @@ def _added(outcome: Outcome) -> Response:
 
 
 def _as_added(outcome: Outcome) -> Added:
-    return Added.model_validate(
-        {name: getattr(outcome, name) for name in ("kind", "article_id", "version", "collection", "sentences")}
-    )
+    facts = {name: getattr(outcome, name) for name in ("kind", "article_id", "version", "collection", "sentences")}
+    return Added.model_validate({**facts, "near_duplicates": near_duplicates(dict(outcome.near_duplicates))})
 
 
 def _line(result: Result) -> str:

@@ -23,6 +23,7 @@ from service.frontends import Message, question_in, reply_to_frontend
 from service.markdown import Piece, quotes_in
 from service.metrics import observe_answer
 from service.problems import responses
+from service.routes.ask import COMPARE
 from service.settings import Settings
 from service.streaming import ReplyStream
 
@@ -68,6 +69,7 @@ Model = Annotated[
     str,
     Field(description=f"`{MODEL}` for all collections, `{_OWN}NAME` for one; see `/v1/models`", examples=[MODEL]),
 ]
+Compare = Annotated[bool | None, Field(strict=True, description=f"{COMPARE}; null for yes")]
 Stream = Annotated[bool | None, Field(strict=True, description="whether to send the answer as server-sent events")]
 
 
@@ -88,6 +90,7 @@ class ChatRequest(BaseModel):
     )
     stream: Stream = False
     stream_options: StreamOptions | None = Field(None, description="what a stream is to hold")
+    compare: Compare = True
 
 
 class ResponseRequest(BaseModel):
@@ -99,6 +102,7 @@ class ResponseRequest(BaseModel):
         examples=["Did Iran deny sending drones?"],
     )
     stream: Stream = False
+    compare: Compare = True
     previous_response_id: None = Field(None, description="nothing is kept; send the conversation as `input`")
 
 
@@ -196,34 +200,38 @@ async def _respond(
     wire: ChatWire | ResponseWire,
     asking: _Asking,
 ) -> Response:
-    make = await _reply_to(messages, body.model, asking)
+    make = await _reply_to(messages, body, asking)
     if body.stream:
         return ReplyStream(make, wire, asking.limiter)
     reply = await run_sync(make, limiter=asking.limiter)
     return Response(wire.whole(reply).model_dump_json(), media_type="application/json", headers=reply.headers)
 
 
-async def _reply_to(messages: Sequence[Message], model: str, asking: _Asking) -> Callable[[], Reply]:
+async def _reply_to(
+    messages: Sequence[Message], body: ChatRequest | ResponseRequest, asking: _Asking
+) -> Callable[[], Reply]:
     """Return what makes the reply to the last question, which takes long.
 
     Raises ModelNotFoundError, and QuestionError where nothing is asked: a stream has not begun yet.
     """
     collections = asking.caller.collections_asked(())
-    if model != MODEL:
-        collections = ((await run_sync(_known, model, asking.corpus, asking.caller)).removeprefix(_OWN),)
+    if body.model != MODEL:
+        collections = ((await run_sync(_known, body.model, asking.corpus, asking.caller)).removeprefix(_OWN),)
     if (text := reply_to_frontend(messages)) is not None:
         return partial(Reply, (Piece(text),))
     if not (turns := _turns(messages)):
         raise QuestionError("there is no message of `user` that holds text; ask something like “Who denied it?”")
     filters = Filters((), (), None, None, collections)
-    return partial(_answer, turns, asking.answerer, filters, asking.base_url, asking.settings.perhaps)
+    return partial(_answer, turns, asking, filters, compare=body.compare is not False)
 
 
-def _answer(turns: Sequence[Turn], answerer: Answerer, filters: Filters, base_url: str, perhaps: float) -> Reply:
+def _answer(turns: Sequence[Turn], asking: _Asking, filters: Filters, *, compare: bool) -> Reply:
     *before, asked = turns
-    answer = answerer.ask(asked.question, turns=before[-MOST_TURNS:], filters=filters, base_url=base_url)
+    answer = asking.answerer.ask(
+        asked.question, turns=before[-MOST_TURNS:], filters=filters, base_url=asking.base_url, compare=compare
+    )
     observe_answer(answer)
-    return Reply.of(answer, perhaps=perhaps)
+    return Reply.of(answer, perhaps=asking.settings.perhaps)
 
 
 def _turns(messages: Sequence[Message]) -> list[Turn]:

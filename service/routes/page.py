@@ -21,7 +21,7 @@ from service.deps import AnswererDep, BaseUrlDep, CallerDep, CorpusDep, base_url
 from service.metrics import observe_answer
 from service.problems import respond
 from service.routes.articles import get_article
-from service.routes.ask import AskFilters
+from service.routes.ask import NO, AskFilters
 from service.settings import Settings
 from service.webpage import Asked, Thresholds, Trouble, article_page, article_trouble, chat_page
 
@@ -35,6 +35,7 @@ _FILES = {
     "page.js": "text/javascript",
     "article.js": "text/javascript",
     "client.js": "text/javascript",
+    "remarks.js": "text/javascript",
     "theme.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
@@ -127,7 +128,7 @@ def get_answer(
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         raise FilterError(f"{fault['loc'][0]}: {fault['msg']}; set the filter anew") from None
-    answer = answerer.ask(q, filters=wanted.to_filters(caller), base_url=base_url)
+    answer = answerer.ask(q, filters=wanted.to_filters(caller), base_url=base_url, compare=asked.compare)
     observe_answer(answer)
     page = chat_page(asked, answer, thresholds=_thresholds(request), root="./", base_url=base_url)
     return _html(page, headers={"Quoteline-Verdict": answer.verdict})
@@ -205,6 +206,7 @@ def _asked(request: Request) -> Asked:
         all_of("collection"),
         query.get("date_from", "").strip(),
         query.get("date_to", "").strip(),
+        query.get("compare", "").strip().lower() not in NO,
     )
 
 

@@ -25,6 +25,7 @@ for word, with citations that anyone can check.
   …&date_to=2022-10-31        only of this day or earlier
   …&turn=Who+denied+it?       an earlier question, for one that follows it up
                               (may be repeated, oldest first)
+  …&compare=false             do not say where sources agree, and where not
   …&color                     the words that answer in bold
   …&T                         no colour, whatever else is said
 

@@ -31,6 +31,7 @@ from index.errors import (
 )
 from index.formats import read_articles
 from index.lexical import LexicalIndex, analyze
+from index.nearduplicates import shingles, signature
 from index.retrieval import Retriever
 from index.splitting import split_sentences
 from index.store import Filters, connection
@@ -585,11 +586,14 @@ def needles_of(corpus: Corpus, article_id: str) -> list[bytes]:
     readings = corpus.store.readings(corpus.store.passages_of(Filters(article_ids=(article_id,))))
     sentences = [span.of(record.article.text).encode() for span in record.sentences]
     rows = [*readings.vectors, *readings.sentence_vectors]
+    body = record.article.body.of(record.article.text)
+    minhash = [signature(shingles(body))]
+    assert traces(corpus, minhash)
     vectors = [row.astype(kind).tobytes() for row in rows for kind in (np.float16, np.float32)]
     assert traces(corpus, sentences), "looked for in the wrong place"
     assert traces(corpus, vectors)
     assert own_terms(corpus) == [1, 1, 1]
-    return [*sentences, *vectors, article_id.encode(), b"Classified", b"zanzibar", b"chamberlain"]
+    return [*sentences, *vectors, *minhash, article_id.encode(), b"Classified", b"zanzibar", b"chamberlain"]
 
 
 def own_terms(corpus: Corpus) -> list[int]:

@@ -135,6 +135,75 @@ def test_a_sentence_that_two_passages_share_is_told_once(tmp_path: Path) -> None
             assert passage.first <= candidate.sentence.ordinal < passage.last
 
 
+# Time
+
+
+REPORTS = "Ukraine shot down 300 drones."
+
+
+@pytest.fixture
+def reports(corpus: Corpus) -> Corpus:
+    """The same sentence on three days, the first by its id, and on none."""
+    for name, date in (
+        ("a", dt.date(2022, 9, 9)),
+        ("b", dt.date(2022, 10, 9)),
+        ("c", dt.date(2022, 11, 9)),
+        ("d", None),
+    ):
+        add(corpus, article(name, REPORTS, date=date))
+    return corpus
+
+
+def test_of_equal_sentences_the_one_of_the_time_that_is_asked_about_comes_first(reports: Corpus) -> None:
+    found = retrieve(reports, "How many drones were shot down in October 2022?")
+    assert [(one.sentence.article_id, one.fit) for one in found.candidates] == [
+        ("b", 1),
+        ("d", 0),
+        ("a", -1),
+        ("c", -1),
+    ]
+    assert found.window is not None
+    assert found.window.words == "in October 2022"
+    assert "time" in found.timings
+
+
+def test_what_a_sentence_says_of_its_time_goes_before_its_articles_date(corpus: Corpus) -> None:
+    add(
+        corpus,
+        article("a", "300 drones were shot down in October.", date=dt.date(2022, 9, 9)),
+        article("b", "300 drones were shot down in October.", date=dt.date(2022, 12, 9)),
+    )
+    found = retrieve(corpus, "How many drones were shot down in October 2022?")
+    assert [(one.sentence.article_id, one.fit) for one in found.candidates] == [("b", 1), ("a", -1)]
+
+
+def test_a_time_weighs_little_against_what_is_asked(reports: Corpus) -> None:
+    add(reports, article("e", "Two eggs are enough.", date=dt.date(2022, 10, 10)))
+    assert places(retrieve(reports, "How many drones were shot down in October 2022?"))[-1] == ("e", 0)
+
+
+def test_a_question_without_a_time_keeps_its_order(reports: Corpus) -> None:
+    found = retrieve(reports, "How many drones were shot down?")
+    assert [one.sentence.article_id for one in found.candidates] == ["a", "b", "c", "d"]
+    assert found.window is None
+    assert not any(one.fit for one in found.candidates)
+
+
+def test_time_can_be_left_out_of_account(reports: Corpus) -> None:
+    found = Retriever(reports).retrieve("How many drones in October 2022?", top_k=5, timely=False)
+    assert [one.sentence.article_id for one in found.candidates] == ["a", "b", "c", "d"]
+    assert found.window is None
+
+
+def test_last_month_is_counted_from_today_or_from_the_day_that_is_asked_of(reports: Corpus) -> None:
+    asked, retriever = "How many drones were shot down last month?", Retriever(reports)
+    for today, best in ((dt.date(2022, 10, 5), "a"), (dt.date(2022, 11, 5), "b"), (dt.date(2022, 12, 5), "c")):
+        assert retriever.retrieve(asked, top_k=1, today=today).candidates[0].sentence.article_id == best
+    # Added today, and so not there before.
+    found = retriever.retrieve(asked, top_k=1, filters=Filters(as_of=dt.date(2022, 12, 5)))
+    assert (found.admitted, found.window and found.window.first) == (False, dt.date(2022, 11, 1))
+
+
 # Filters
 
 

@@ -42,6 +42,7 @@ def test_an_article_is_added_as_json_and_found_at_once(served: TestClient) -> No
         "version": 1,
         "collection": "default",
         "sentences": 1,
+        "near_duplicates": [],
     }
     assert "Cheese is made in Holland." in _quotes(served, "Where is cheese made?")
 
@@ -264,6 +265,34 @@ def test_a_client_that_sends_all_before_it_reads_is_answered(live: tuple[str, in
     assert heard.count(b'"error"') == 60_000
 
 
+# Near-duplicates
+
+STORM = "The storm reached the coast on Friday night. It tore the roofs off forty houses. Nobody was hurt, they said."
+UPDATE = f"{STORM} Two ferries wait."
+
+
+def test_a_near_duplicate_is_told_of_however_it_is_sent(served: TestClient) -> None:
+    assert served.post("/articles", json={"id": "storm", "text": STORM}).json()["near_duplicates"] == []
+    found = [{"id": "storm", "similarity": 0.857}]
+    assert served.post("/articles", json={"id": "update", "text": UPDATE}).json()["near_duplicates"] == found
+    served.delete("/articles/update")
+    sent = served.put("/articles/update", content=UPDATE, headers={"Content-Type": "text/plain"})
+    assert sent.json()["near_duplicates"] == found
+    assert served.get("/articles/update").json()["near_duplicates"] == found
+    lines = json.dumps({"id": "copy", "text": STORM}) + "\n" + json.dumps({"id": "egg", "text": "Two eggs."})
+    results = _results(served.post("/articles", content=lines, headers=LINES))
+    assert [[one["id"] for one in result["near_duplicates"]] for result in results] == [["storm", "update"], []]
+    again = served.post("/articles", json={"id": "update", "text": UPDATE}).json()
+    assert (again["kind"], again["near_duplicates"]) == ("unchanged", [])
+
+
+def test_an_older_version_has_no_near_duplicates(served: TestClient) -> None:
+    for one in ({"id": "storm", "text": STORM}, {"id": "copy", "text": STORM}, {"id": "copy", "text": "Two eggs."}):
+        served.post("/articles", json=one)
+    for path in ("/articles/copy?version=1", "/articles/copy", "/articles/storm"):
+        assert served.get(path).json()["near_duplicates"] == [], path
+
+
 # Who may
 
 
@@ -273,6 +302,24 @@ def limited(served: TestClient, settings: Settings) -> dict[str, str]:
     served.post("/articles", json={"id": "cat", "text": "The cat slept.", "collection": "pets"})
     _, token = KeyStore(settings.keys_file).create("zoo", {"ask", "manage"}, {"pets"})
     return {"Authorization": f"Bearer {token}"}
+
+
+def test_nobody_is_told_of_a_near_duplicate_that_they_may_not_see(served: TestClient, settings: Settings) -> None:
+    _, token = KeyStore(settings.keys_file).create("zoo", {"ask", "manage"}, {"pets"})
+    limited = {"Authorization": f"Bearer {token}"}
+    for name, collection in (("secret", "default"), ("seen", "pets")):
+        _, full = KeyStore(settings.keys_file).create(name, {"ask", "manage"})
+        sent = {"id": name, "text": STORM, "collection": collection}
+        served.post("/articles", json=sent, headers={"Authorization": f"Bearer {full}"})
+    added = served.post("/articles", json={"id": "own", "text": UPDATE, "collection": "pets"}, headers=limited).json()
+    assert [one["id"] for one in added["near_duplicates"]] == ["seen"]
+    lines = json.dumps({"id": "line", "text": UPDATE, "collection": "pets"})
+    [result] = _results(served.post("/articles", content=lines, headers={**LINES, **limited}))
+    assert [one["id"] for one in result["near_duplicates"]] == ["own", "seen"]
+    shown = served.get("/articles/own", headers=limited).json()["near_duplicates"]
+    assert [one["id"] for one in shown] == ["line", "seen"]
+    everything = served.get("/articles/own", headers={"Authorization": f"Bearer {full}"}).json()["near_duplicates"]
+    assert {one["id"] for one in everything} == {"line", "seen", "secret"}
 
 
 def test_a_limited_key_sees_and_changes_its_collection_alone(served: TestClient, limited: dict[str, str]) -> None:

@@ -19,11 +19,12 @@ from index.articles import Article, Span
 from index.errors import CorpusDamagedError
 from service import streaming
 from service.answering import Answerer
-from service.completions import ChatWire, Reply, count_tokens
+from service.completions import ChatWire, Reply, ResponseWire, count_tokens
 from service.gate import Gate
 from service.keys import KeyStore
 from service.markdown import Piece, escape, quotes_in
 from service.streaming import ReplyStream
+from tests.service.answers import CONTESTED
 from tests.service.live import live_server
 
 QUESTION = "What rose at dawn?"
@@ -309,6 +310,23 @@ def test_what_is_whole_has_the_sources_too(server: str) -> None:
     answer = _post(server, "chat/completions", _chat(QUESTION))
     assert answer.headers["Quoteline-Verdict"] == "answered"
     assert answer.json()["sources"][0]["document"] == [QUOTE]
+
+
+def test_sources_come_in_the_order_of_their_marks_where_sides_have_another() -> None:
+    reply = Reply.of(CONTESTED, perhaps=0.2)
+    quotes = [CONTESTED.citations[place].quote for place in (0, 2, 1, 3)]
+    whole = ChatWire("quoteline", "", annotated=True, usage=False).whole(reply)
+    assert [source.document for source in whole.sources] == [[quote] for quote in quotes]
+    text, annotations = whole.choices[0].message.content, whole.choices[0].message.annotations
+    marks = [text[one.url_citation.start_index : one.url_citation.end_index] for one in annotations]
+    assert [mark.partition("(")[0] for mark in marks] == ["[[1]]", "[[2]]", "[[3]]", "[[4]]"]
+    told = b"".join(ChatWire("quoteline", "", annotated=True, usage=False).telling(reply)).decode()
+    chunks = [json.loads(line.removeprefix("data: ")) for line in told.split("\n\n") if line.startswith("data: {")]
+    assert _content(chunks) == text
+    events = [chunk["event"]["data"] for chunk in chunks if chunk.get("event", {}).get("type") == "source"]
+    assert [data["document"] for data in events] == [[escape(quote)] for quote in quotes]
+    flat = ResponseWire("quoteline", "").whole(reply).output[0].content[0]
+    assert [flat.text[one.start_index : one.end_index] for one in flat.annotations] == marks
 
 
 def test_titles_and_suggestions_are_answered_without_asking_the_corpus(

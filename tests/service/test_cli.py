@@ -18,7 +18,7 @@ from index.errors import (
     CorpusError,
     InputError,
 )
-from index.testing import HashingEncoder, OverlapReader
+from index.testing import HashingEncoder, OverlapEntailment, OverlapReader
 from service import cli, readers
 from service.settings import Settings
 
@@ -38,7 +38,12 @@ def run(
         return None if model == "none" else overlap_reader
 
     monkeypatch.setattr(cli, "load_encoder", load)
+
+    def load_entailment(model: str, *_: object, **__: object) -> OverlapEntailment | None:
+        return None if model == "none" else OverlapEntailment(name=model)
+
     monkeypatch.setattr(readers, "load_reader", load_reader)
+    monkeypatch.setattr(readers, "load_entailment", load_entailment)
     monkeypatch.setenv("QUOTELINE_DATA", str(tmp_path / "data"))
 
     def invoke(*arguments: object) -> Result:
@@ -71,6 +76,27 @@ def test_adding_again_is_no_change_and_a_changed_file_replaces(run: Run, news: P
     (news / "rocket.txt").write_text("The rocket fell at dusk.", encoding="utf-8")
     assert "added 0, replaced 1, already there 1, failed 0" in run("add", news).output
     assert "The rocket fell at dusk." in run("ask", "When did the rocket fall?").output
+
+
+def test_near_duplicates_are_named_and_kept(run: Run, news: Path) -> None:
+    text = "The storm reached the coast on Friday night. It tore the roofs off forty houses. Nobody was hurt there."
+    (news / "storm.txt").write_text(text, encoding="utf-8")
+    run("add", news)
+    (news / "update.txt").write_text(f"{text} Two ferries wait.", encoding="utf-8")
+    assert "added update (near-duplicate of storm, 85 %)" in run("add", news).output
+    (news / "latest.txt").write_text(f"{text} Two ferries still wait.", encoding="utf-8")
+    output = run("add", news).output
+    assert "added latest (near-duplicate of update, 86 %, and of 1 other)" in output
+    assert "update (" not in output
+    assert len(run("articles").output.splitlines()) == 5
+
+
+def test_of_very_many_near_duplicates_the_first_are_named(run: Run, news: Path) -> None:
+    for number in range(25):
+        (news / f"w{number:02}.txt").write_text(f"It is dry in most parts of the country. Report {number}.")
+    output = run("add", news).output
+    assert output.count("(near-duplicate of ") == 20
+    assert "… and 5 more articles with near-duplicates; GET /articles/ID says of which" in output
 
 
 def test_what_cannot_be_read_is_named_and_the_rest_goes_in(run: Run, news: Path) -> None:
@@ -267,10 +293,11 @@ def test_on_a_terminal_the_words_that_answer_are_bold_unless_no_color_is_set(
     assert wanted in shown.getvalue()
 
 
-def test_preparing_prepares_the_reader_too_unless_there_is_none(run: Run, tmp_path: Path) -> None:
+def test_preparing_prepares_what_reads_too_unless_there_is_none(run: Run, tmp_path: Path) -> None:
     models = tmp_path / "data" / "models"
-    assert run("prepare").output == f"hashing is ready in {models}\noverlap is ready in {models}\n"
-    assert run("prepare", "--reader", "none").output == f"hashing is ready in {models}\n"
+    prepared = run("prepare", "--entailment", "some/model").output
+    assert prepared == "".join(f"{name} is ready in {models}\n" for name in ("hashing", "overlap", "some/model"))
+    assert run("prepare", "--reader", "none", "--entailment", "none").output == f"hashing is ready in {models}\n"
 
 
 def test_calibrating_writes_what_is_used_from_then_on_or_the_file_that_is_named(

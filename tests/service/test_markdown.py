@@ -15,6 +15,7 @@ from mdit_py_plugins.footnote import footnote_plugin
 from service.answering import Answer, Citation, Verdict
 from service.citations import Part
 from service.markdown import MOST_NEAREST, destination, escape, marks_in, quotes_in, render_markdown
+from tests.service.answers import CONTESTED, TWO_NAMES, told_with
 
 QUOTE = "Iran denies sending any weaponry, including drones, to Russia."
 LINK = "https://example.org/a#:~:text=Iran%20denies"
@@ -253,6 +254,91 @@ def test_an_answer_reads_like_this() -> None:
         "\n"
         f"> So he did. [[3]]({LINK})"
     )
+
+
+def test_sides_speakers_times_and_places_stand_around_the_quotes() -> None:
+    one, two = "https://example.org/one#:~:text=The%20same.", "http://here/articles/two/view#:~:text=The%20same."
+    four = "http://here/articles/three/view#:~:text=The%20same."
+    assert _text(CONTESTED) == (
+        "Asked about: last month = September 2022\n"
+        "\n"
+        "2 sources say yes, 1 source says no.\n"
+        "\n"
+        "The newest of these is from 2 November 2022.\n"
+        "\n"
+        "**Yes · 2 sources**\n"
+        "\n"
+        "Iran and the war · Reuters · 2022-10-28\n"
+        "\n"
+        f"> Iran **denies sending any weaponry**, including drones, to Russia. [[1]]({one})\n"
+        "\n"
+        "(denied by Iran, according to IRNA; also in: Tehran rejects claims · AFP · 2022-10-29 "
+        "[open](https://example.org/afp#:~:text=The%20same.); No weapons for Russia · Guardian · 2022-10-29 "
+        "[open](http://here/articles/guardian/view#:~:text=The%20same.); Iran and the war, updated · Reuters · "
+        "2022-10-30 [open](http://here/articles/update/view#:~:text=The%20same.); 1 more)\n"
+        "\n"
+        f"> Its policy is “not to send weapons”, the ministry said on Friday. [[2]]({one})\n"
+        "\n"
+        "(said by the ministry (the ministry of Iran); on Friday = 28 October 2022)\n"
+        "\n"
+        "**No · 1 source**\n"
+        "\n"
+        "The minister on arms · IRNA · 2022-10-20\n"
+        "\n"
+        f"> “We have exported weapons to Russia, but not during the war”, he said last month. [[3]]({two})\n"
+        "\n"
+        "(said by Hossein Amirabdollahian, according to state television; last month = September 2022)\n"
+        "\n"
+        "**Unclear**\n"
+        "\n"
+        "Kyiv counts drones · Kyiv Post · 2022-11-02\n"
+        "\n"
+        f"> Ukraine says that 2,400 drones were ordered. [[4]]({four})\n"
+        "\n"
+        "(an accusation by Ukraine)\n"
+        "\n"
+        f"Numbers differ (drones): 2,400 [[4]]({four}), more than 300 [[1]]({one})\n"
+        "\n"
+        f"Names differ (minister): Amirabdollahian [[3]]({two}), Amir-Abdollahian [[1]]({one})\n"
+        "\n"
+        f"Opposite statements: [[1]]({one}) and [[3]]({two})"
+    )
+
+
+def test_marks_are_numbered_as_they_come_and_each_has_one() -> None:
+    for answer in (CONTESTED, TWO_NAMES):
+        pieces = render_markdown(answer, perhaps=0.2)
+        text = "".join(piece.text for piece in pieces)
+        marks = list(marks_in(pieces))
+        assert [mark.citation.n for mark in marks] == list(range(1, len(marks) + 1))
+        for mark in marks:
+            found = text[mark.start : mark.end]
+            assert found == f"[[{mark.citation.n}]]({mark.citation.link})"
+            assert text[: mark.start].rpartition("\n")[2].replace("*", "") == f"> {mark.citation.quote} "
+
+
+def test_the_quotes_of_a_compared_answer_are_found_again_and_nothing_else() -> None:
+    assert quotes_in(_text(CONTESTED)) == tuple(CONTESTED.citations[place].quote for place in (0, 2, 1, 3))
+    assert quotes_in(_text(TWO_NAMES)) == tuple(one.quote for one in TWO_NAMES.citations)
+
+
+def test_a_sentence_that_may_answer_is_called_that_beside_a_summary() -> None:
+    assert _text(_answer(*TWO_NAMES.citations, verdict="perhaps", comparison=TWO_NAMES.comparison)).startswith(
+        "This may answer. 2 different answers.\n\n"
+    )
+
+
+@given(ANY)
+@example("[[9]](https://e.org) **b** `c`")
+@example("> [[1]](x)")
+@examples(max_examples=60, deadline=None)
+def test_what_is_said_of_quotes_is_text_whatever_the_articles_words_are(evil: str) -> None:
+    answer = told_with(f"x {evil}")
+    markdown = _text(answer)
+    shown = [answer.citations[place] for place in (0, 2, 1, 3)]
+    links = [link for one in shown for link in (one.link, one.places[0].link)]
+    _check(markdown, [one.quote for one in shown], [*links, shown[2].link, shown[0].link])
+    assert quotes_in(markdown) == tuple(one.quote for one in shown)
 
 
 def test_one_source_that_answers_and_one_that_may_are_called_that() -> None:

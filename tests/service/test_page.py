@@ -1,6 +1,7 @@
 import datetime as dt
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
@@ -16,9 +17,12 @@ from index.articles import Article, Span
 from index.corpus import Corpus
 from index.testing import HashingEncoder, OverlapReader
 from service import citations
+from service.answering import Answer
 from service.app import create_app
 from service.keys import KeyStore
 from service.settings import Settings
+from service.webpage import Asked, Thresholds, chat_page
+from tests.service.answers import CONTESTED, TWO_NAMES, told_with
 from tests.service.conftest import EMOJI, EMOJI_TEXT, client_of
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -193,6 +197,63 @@ def test_empty_fields_of_the_form_are_no_filters_and_full_ones_are(served: TestC
     assert links == ["./?q=Iran&source=space+daily"]
     none = served.get("/", params={"q": "Iran", "source": "nobody"}, headers=BROWSER)
     assert "The filters leave no article." in none.text
+
+
+def _shown(answer: Answer) -> str:
+    return chat_page(Asked(answer.question), answer, thresholds=Thresholds(0.5, 0.2), root="./", base_url="http://here")
+
+
+def test_sides_are_sections_with_headings_and_what_differs_leads_to_the_quotes() -> None:
+    text = _shown(CONTESTED)
+    page = Page(text)
+    assert page.words["summary"] == "2 sources say yes, 1 source says no."
+    assert page.words["asked"] == "Asked about: last month = September 2022"
+    assert page.words["notice age"] == "The newest of these is from 2 November 2022."
+    sides = [facts["aria-labelledby"] for facts in page.all("section") if facts.get("class") == "side"]
+    assert [page.words[name] for name in sides] == ["Yes · 2 sources", "No · 1 source", "Unclear"]
+    assert len(page.all("h3")) == 3
+    assert "Numbers differ (drones): 2,400 [4], more than 300 [1]" in page.words["differences"]
+    ids = [facts["id"] for _, facts in page.tags if "id" in facts]
+    assert len(ids) == len(set(ids))
+    inner = [link.removeprefix("#") for link in page.links() if link.startswith("#") and link != "#main"]
+    assert inner == ["cited-1-4", "cited-1-1", "cited-1-2", "cited-1-1", "cited-1-1", "cited-1-2"]
+    assert set(inner) <= set(ids)
+    assert "It rained." in page.words["weaker"]
+    assert "denied by Iran, according to IRNA" in page.words["cited-1-1"]
+    assert "Also in 4 places" in page.words["cited-1-1"]
+    assert "./articles/guardian/view?version=1&start=0&end=9#cited" in page.links()
+    assert '<span title="2022-09-01 to 2022-09-30"><bdi>last month</bdi> = September 2022</span>' in text
+    # The quote itself is what the article says.
+    assert f'<bdi class="words">{CONTESTED.citations[1].quote}</bdi>' in text
+
+
+def test_without_a_comparison_there_are_no_sides() -> None:
+    page = Page(_shown(replace(TWO_NAMES, comparison=None)))
+    assert "side" not in page.words
+    assert "summary" not in page.words
+    assert len(page.all("h3")) == 2
+
+
+def test_what_is_said_of_quotes_is_text_whatever_the_articles_words_are() -> None:
+    answer = told_with(HOSTILE_TEXT)
+    page = Page(_shown(answer))
+    assert len(page.all("script")) == 3
+    assert page.all("img") == []
+    assert not [name for _, facts in page.tags for name in facts if name.startswith(("on", "style"))]
+    web = {"https://example.org/one#:~:text=The%20same."}
+    assert not [link for link in set(page.links()) - web if not link.startswith(("./", "#"))]
+    assert f"denied by {HOSTILE_TEXT} ({HOSTILE_TEXT} x), according to {HOSTILE_TEXT}" in page.words["remarks"]
+    assert f"{HOSTILE_TEXT} = September 2022" in page.words["remarks"]
+    assert f"Names differ ({HOSTILE_TEXT}): {HOSTILE_TEXT} [2]" in page.words["differences"]
+    assert page.words["side-1-1"].startswith("The ferry sank at noon.")
+
+
+def test_a_page_that_compares_nothing_stays_so(served: TestClient) -> None:
+    page = Page(served.get("/", params={"q": "rocket", "compare": "false"}, headers=BROWSER).text)
+    assert [facts["value"] for facts in page.all("input") if facts.get("name") == "compare"] == ["false"]
+    assert [link for link in page.links() if link.startswith("./?q=")] == ["./?q=rocket&compare=false"]
+    usual = Page(served.get("/", params={"q": "rocket"}, headers=BROWSER).text)
+    assert not [facts for facts in usual.all("input") if facts.get("name") == "compare"]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from index.quotes import find_verbatim
 from service.answering import Answer, Citation
 from service.citations import Part
 from service.plaintext import WIDTH, render_answer
+from tests.service.answers import CONTESTED, TWO_NAMES, told_with
 
 CITATION = Citation(
     id="a.1.0-10",
@@ -85,6 +86,81 @@ def test_an_article_cannot_steer_the_terminal() -> None:
     text = render_answer(replace(ANSWER, citations=(evil,)))
     assert "␛[2J␛]0;owned␇ gone." in text
     assert all(character.isprintable() or character == "\n" for character in text)
+
+
+# What sources say beside each other
+
+
+def test_sides_speakers_times_and_places_stand_beside_the_quotes() -> None:
+    assert render_answer(CONTESTED) == (
+        "5 sentences from 4 articles; the first answers (probability 0.93).\n"
+        "Asked about: last month = September 2022\n"
+        "2 sources say yes, 1 source says no.\n"
+        "Numbers differ (drones): 2,400 [4], more than 300 [1]\n"
+        "Names differ (minister): Amirabdollahian [2], Amir-Abdollahian [1]\n"
+        "Opposite statements: [1] and [2]\n"
+        "The newest of these is from 2 November 2022.\n"
+        "\n"
+        "-- Yes · 2 sources\n"
+        "\n"
+        "[1] Iran denies sending any weaponry, including drones, to Russia.\n"
+        "    Iran and the war · Reuters · 2022-10-28 · score 0.90\n"
+        "    denied by Iran, according to IRNA\n"
+        "    https://example.org/one\n"
+        "    also in: Tehran rejects claims · AFP · 2022-10-29\n"
+        "             https://example.org/afp\n"
+        "    also in: No weapons for Russia · Guardian · 2022-10-29\n"
+        "             guardian.1.0-9\n"
+        "    also in: Iran and the war, updated · Reuters · 2022-10-30\n"
+        "             update.1.0-9\n"
+        "    and 1 more\n"
+        "\n"
+        "[3] Its policy is “not to send weapons”, the ministry said on Friday.\n"
+        "    Iran and the war · Reuters · 2022-10-28 · score 0.70\n"
+        "    said by the ministry (the ministry of Iran) · on Friday = 28 October 2022\n"
+        "    https://example.org/one\n"
+        "\n"
+        "-- No · 1 source\n"
+        "\n"
+        "[2] “We have exported weapons to Russia, but not during the war”, he said last month.\n"
+        "    The minister on arms · IRNA · 2022-10-20 · score 0.80\n"
+        "    said by Hossein Amirabdollahian, according to state television · last month\n"
+        "      = September 2022\n"
+        "    two.1.0-81\n"
+        "\n"
+        "-- Unclear\n"
+        "\n"
+        "[4] Ukraine says that 2,400 drones were ordered.\n"
+        "    Kyiv counts drones · Kyiv Post · 2022-11-02 · score 0.60\n"
+        "    an accusation by Ukraine\n"
+        "    three.1.0-44\n"
+        "\n"
+        "[5] It rained.\n"
+        "    The weather · BBC · 2022-11-02 · score 0.02\n"
+        "    four.1.0-10\n"
+    )
+
+
+def test_answers_with_other_words_stand_apart_under_them() -> None:
+    lines = render_answer(TWO_NAMES).splitlines()
+    assert lines[1:3] == ["2 different answers.", "Names differ (foreign minister): Dmytro Kuleba [1], John Kuleba [2]"]
+    assert [line for line in lines if line.startswith("--")] == [
+        "-- Dmytro Kuleba · 1 source",
+        "-- John Kuleba · 1 source",
+    ]
+
+
+@given(
+    st.lists(st.sampled_from(["[9] x", "-- y · 2 sources", "\n", "\x1b[2J", "\u202e", "word ", "w" * 90]), min_size=1)
+)
+def test_what_is_said_of_quotes_is_ours_whatever_the_articles_words_are(evil: list[str]) -> None:
+    lines = render_answer(told_with("x " + "".join(evil))).splitlines()
+    assert all(character.isprintable() for line in lines for character in line)
+    assert [line[:4] for line in lines if line.startswith("[")] == ["[1] ", "[3] ", "[2] ", "[4] ", "[5] "]
+    assert [line[:4] for line in lines if line.startswith("--")] == ["-- x", "-- x", "-- O"]
+    # All else that is an article's stands further in.
+    known = ("5 sentences", "Asked about", "2 different", "Names differ", "The newest", "[", "-- ", " ")
+    assert all(line.startswith(known) for line in lines if line)
 
 
 # Colour

@@ -6,11 +6,12 @@ import pytest
 
 from index.confidence import OURS, Calibration
 from index.corpus import Corpus
+from index.entailment import Entailment, Thresholds
 from index.errors import CalibrationError
 from index.reading import Reader
-from index.testing import OverlapReader
+from index.testing import OverlapEntailment, OverlapReader
 from service import readers
-from service.readers import open_answerer, open_reader
+from service.readers import open_answerer, open_entailment, open_reader
 from service.settings import Settings
 
 SURE = {"bias": 9.0}
@@ -46,6 +47,34 @@ def test_the_reader_that_is_set_is_loaded_and_none_where_nothing_is_read(
 
 def test_no_reader_is_one_of_the_readers(tmp_path: Path) -> None:
     assert open_reader(Settings(data=tmp_path, reader="none")) is None
+
+
+def test_the_entailment_model_that_is_set_is_loaded_with_the_thresholds_that_are_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(model: str, models: Path, *, thresholds: Thresholds | None) -> Entailment:
+        assert models == tmp_path / "models"
+        return OverlapEntailment(name=model, thresholds=thresholds)
+
+    monkeypatch.setattr(readers, "load_entailment", load)
+    found = open_entailment(Settings(data=tmp_path, entailment="some/model", entailed=0.7))
+    assert found is not None
+    assert (found.name, found.thresholds) == ("some/model", Thresholds(0.7, 0.7))
+    unset = open_entailment(Settings(data=tmp_path, entailment="some/model"))
+    assert unset is not None
+    assert unset.thresholds == OverlapEntailment().thresholds
+
+
+def test_no_entailment_is_one_of_the_entailment_models(tmp_path: Path) -> None:
+    assert open_entailment(Settings(data=tmp_path, entailment="none")) is None
+
+
+def test_ours_is_none_with_a_warning_where_it_was_not_shipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(readers, "WEIGHTS", tmp_path / "nowhere")
+    assert open_entailment(Settings(data=tmp_path)) is None
+    assert "nowhere is missing; nothing is said of support and opposition" in caplog.text
 
 
 def test_the_settings_reach_what_answers(corpus: Corpus, tmp_path: Path) -> None:

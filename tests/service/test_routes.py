@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from index.articles import Article, Span
 from index.corpus import Corpus
 from index.testing import HashingEncoder
+from service.answering import Answer, Answerer
 from service.app import create_app
 from service.plaintext import WIDTH
 from service.settings import Settings
@@ -85,6 +86,45 @@ def test_post_and_get_give_the_same_answer(served: TestClient) -> None:
     by_get = served.get("/ask", params={"q": QUESTION, "top_k": 3}).json()
     del by_post["timings_ms"], by_get["timings_ms"]
     assert by_post == by_get
+
+
+def test_comparing_is_switched_off_by_who_asks_on_every_wire(
+    served: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    ask = Answerer.ask
+
+    def noting(self: Answerer, *given: Any, compare: bool = True, **more: Any) -> Answer:  # noqa: ANN401 - passed on
+        asked.append(compare)
+        return ask(self, *given, compare=compare, **more)
+
+    monkeypatch.setattr(Answerer, "ask", noting)
+    page = {"Accept": "text/html"}
+    chat = {"messages": [{"role": "user", "content": QUESTION}]}
+    for said in ({}, {"compare": True}, {"compare": False}):
+        written = {name: str(value).lower() for name, value in said.items()}
+        served.get("/ask", params={"q": QUESTION, **written})
+        served.post("/ask", json={"question": QUESTION, **said})
+        served.get("/", params={"q": QUESTION, **written}, headers=page)
+        served.post("/v1/chat/completions", json={**chat, **said})
+        served.post("/v1/responses", json={"input": QUESTION, **said})
+    assert asked == [True] * 10 + [False] * 5
+    served.post("/v1/responses", json={"input": QUESTION, "compare": None})
+    assert asked.pop() is True
+    assert served.get("/ask", params={"q": QUESTION, "compare": "maybe"}).status_code == 422
+    assert served.post("/v1/chat/completions", json={**chat, "compare": "no"}).status_code == 400
+
+
+def test_what_is_not_compared_is_null_or_empty_and_never_left_out(served: TestClient) -> None:
+    answer = served.post("/ask", json={"question": QUESTION, "compare": False}).json()
+    assert answer["comparison"] is None
+    for citation in answer["citations"]:
+        assert {name: citation[name] for name in ("says", "attribution", "times", "places")} == {
+            "says": None,
+            "attribution": None,
+            "times": [],
+            "places": [],
+        }
 
 
 def test_the_verdict_stands_in_a_header_for_scripts(served: TestClient) -> None:

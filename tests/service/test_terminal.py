@@ -160,6 +160,8 @@ def test_options_narrow_the_search(ask: Ask) -> None:
         done = ask(*narrowed, "rocket")
         assert (done.returncode, done.stdout) == (1, "The filters leave no article.\n")
     assert "a day is written like 2022-10-28" in ask("--since", "yesterday", "rocket").stderr
+    alone = json.loads(ask("--no-compare", "--json", "-n", "1", "rocket").stdout)
+    assert (alone["question"], alone["comparison"]) == ("rocket", None)
 
 
 def test_a_follow_up_sends_the_questions_before_it(ask: Ask, live: str, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from index.errors import ArticleNotFoundError, CitationNotFoundError, ForbiddenE
 from index.store import Record
 from index.testing import HashingEncoder, OverlapReader
 from service.access import Caller
-from service.answering import Answerer
+from service.answering import Answer, Answerer
 from service.citations import CitationId
 from service.conversation import Turn, understand
 from service.tools import (
@@ -32,6 +33,7 @@ from service.tools import (
     piece_around,
     piece_from,
 )
+from tests.service.answers import CONTESTED, TWO_NAMES, told_with
 from tests.service.conftest import EMOJI
 
 QUESTION = "Did Iran deny sending drones?"
@@ -128,6 +130,49 @@ def test_lists_may_come_as_clients_send_them() -> None:
 def test_what_a_tool_does_not_know_is_refused(tool: type[Ask]) -> None:
     with pytest.raises(ValidationError, match="sorce"):
         tool.model_validate({"question": "a", "words": "a", "sorce": ["Reuters"]})
+
+
+def test_sources_that_differ_are_told_of_and_all_sides_are_to_be_given() -> None:
+    answered = Answered.of(CONTESTED)
+    first, second, *_ = answered.citations
+    assert (first.says, first.speaker) == ("yes", "denied by Iran, according to IRNA")
+    assert first.also_in == ["afp.1.0-9", "guardian.1.0-9", "update.1.0-9", "again.1.0-9"]
+    assert second.times == ["last month = September 2022"]
+    assert answered.summary == "2 sources say yes, 1 source says no."
+    assert [(side.heading, side.citations) for side in answered.sides] == [
+        ("Yes · 2 sources", [1, 3]),
+        ("No · 1 source", [2]),
+        ("Unclear", [4, 5]),
+    ]
+    lines = answered.as_text().splitlines()
+    told = [
+        "2 sources say yes, 1 source says no.",
+        "Names differ (minister): Amirabdollahian [2], Amir-Abdollahian [1]",
+        "The newest of these is from 2 November 2022.",
+        "-- No · 1 source: [2]",
+        "    says no · said by Hossein Amirabdollahian, according to state television · last month = September 2022",
+        "    also in: afp.1.0-9, guardian.1.0-9, update.1.0-9, again.1.0-9",
+    ]
+    assert [line for line in told if line not in lines] == []
+    sides = "Sources differ: give the user all sides, each with who says it and when; do not pick one."
+    assert sides in lines
+    assert sides in Answered.of(TWO_NAMES).as_text()
+    assert sides not in Answered.of(replace(TWO_NAMES, comparison=None)).as_text()
+
+
+def test_comparing_can_be_switched_off_and_a_search_compares_nothing(means: Means) -> None:
+    asked: list[bool] = []
+
+    class Noting(Answerer):
+        def ask(self, *given: Any, compare: bool = True, **more: Any) -> Answer:  # noqa: ANN401 - as it is
+            asked.append(compare)
+            return super().ask(*given, compare=compare, **more)
+
+    noting = replace(means, answerer=Noting(means.corpus))
+    Ask(question=QUESTION).run(noting)
+    Ask(question=QUESTION, compare=False).run(noting)
+    Search(words="rocket").run(noting)
+    assert asked == [True, False, False]
 
 
 # Listing
@@ -288,6 +333,14 @@ def test_no_article_breaks_out_of_the_text_that_a_model_reads(means: Means) -> N
     assert "never instructions" in before
     assert "Ignore all" not in before + after
     assert "\n[3] not a citation" not in "".join([text, before, ListArticles().run(means).as_text()])
+
+
+@given(st.text(st.sampled_from("ab \n\x1b\u2028\u202e[1]-🚀"), min_size=1))
+def test_no_words_of_an_article_begin_a_line_where_answers_are_compared(evil: str) -> None:
+    lines = Answered.of(told_with(f"x {evil}")).as_text().splitlines()
+    assert len([line for line in lines if line.startswith("[")]) == 5
+    assert [line[:4] for line in lines if line.startswith("--")] == ["-- x", "-- x", "-- O"]
+    assert all(character.isprintable() for line in lines for character in line)
 
 
 @given(st.text(st.sampled_from("ab \n\r\t\x1b\x85\u2028\u2029\u202e[1]🚀"), min_size=1))

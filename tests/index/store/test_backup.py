@@ -22,7 +22,7 @@ from index.errors import (
     EncoderMismatchError,
 )
 from index.retrieval import Retriever
-from index.store import Restored, backup
+from index.store import FORMAT, Restored, backup
 from index.testing import HashingEncoder
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -71,7 +71,7 @@ def filled(corpus: Corpus) -> Corpus:
 
 def test_a_backup_says_what_it_holds(filled: Corpus, tmp_path: Path) -> None:
     made = filled.back_up(tmp_path / "deep" / "copy")
-    assert (made.format, made.encoder, made.generation, made.articles) == (2, "hashing", 3, 3)
+    assert (made.format, made.encoder, made.generation, made.articles) == (FORMAT, "hashing", 3, 3)
     assert made.identity == filled.store.identity
     content = (tmp_path / "deep" / "copy" / "quoteline.db").read_bytes()
     assert made.sha256 == hashlib.sha256(content).hexdigest()
@@ -373,8 +373,8 @@ def test_a_restore_that_breaks_changes_nothing(filled: Corpus, tmp_path: Path, m
 
 
 def backup_of_format(tmp_path: Path, number: int) -> Path:
-    """Return a backup with a database of format 1, of which a later format is said where another number is given."""
-    with tarfile.open(GOLDEN / "format1.tar.gz") as archive:
+    """Return a backup of format 1 or 2; for other numbers one of format 1 that is said to be of that."""
+    with tarfile.open(GOLDEN / f"format{number if number <= 2 else 1}.tar.gz") as archive:
         archive.extract("quoteline.db", tmp_path / "old", filter="data")
     database = tmp_path / "old" / "quoteline.db"
     about: dict[str, object] = {"format": number, "identity": "old", "encoder": "hashing", "generation": 4}
@@ -393,10 +393,35 @@ def test_a_backup_of_an_older_format_is_brought_back(filled: Corpus, tmp_path: P
     assert not list(filled.folder.glob(".restore*"))
 
 
+def test_a_backup_of_format_2_brings_its_near_duplicates(filled: Corpus, tmp_path: Path) -> None:
+    filled.restore(backup_of_format(tmp_path, 2))
+    assert {"update"} == set(filled.store.near_duplicates_of(["storm"])["storm"])
+    assert filled.check() == []
+
+
+def test_a_restore_brings_back_the_near_duplicates_of_then_and_no_others(corpus: Corpus, tmp_path: Path) -> None:
+    report = "The storm reached the coast on Friday. It tore the roofs off forty houses. Nobody was hurt, they said."
+    add(corpus, article("storm", report), article("copy", report), article("gone", report))
+    add(corpus, article("copy", f"{report} Two ferries wait."))
+    before = corpus.store.near_duplicates_of(["storm", "copy"])
+    assert set(before["storm"]) == {"copy", "gone"}
+    corpus.back_up(tmp_path / "copy")
+    corpus.remove(["gone"])
+    add(corpus, article("later", report))
+    corpus.restore(tmp_path / "copy")
+    after = corpus.store.near_duplicates_of(["storm", "copy", "later", "gone"])
+    assert after == {
+        one: {other: share for other, share in found.items() if other != "gone"} for one, found in before.items()
+    }
+    assert corpus.check() == []
+    corpus.restore(tmp_path / "copy", with_deleted=True)
+    assert corpus.store.near_duplicates_of(["storm", "copy"]) == before
+
+
 def test_a_backup_of_a_newer_format_is_refused(filled: Corpus, tmp_path: Path) -> None:
     before = texts(filled)
-    with pytest.raises(CorpusVersionError, match="format 3, this Quoteline reads formats up to 2"):
-        filled.restore(backup_of_format(tmp_path, 3))
+    with pytest.raises(CorpusVersionError, match=f"format {FORMAT + 1}, this Quoteline reads formats up to {FORMAT}"):
+        filled.restore(backup_of_format(tmp_path, FORMAT + 1))
     assert texts(filled) == before
 
 

@@ -11,7 +11,7 @@ from index.articles import Article, Span
 from index.corpus import Corpus
 from index.errors import ArticleNotFoundError, CorpusDamagedError, CorpusError, CorpusVersionError
 from index.retrieval import Retriever
-from index.store import FORMAT, Store, schema
+from index.store import FORMAT, Store, resemblance, schema
 from index.testing import HashingEncoder
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -65,6 +65,7 @@ def test_a_corpus_of_format_1_is_upgraded_as_it_is(old: Path) -> None:
     assert rows(old, "SELECT value FROM facts WHERE name = 'format'") == [(str(FORMAT),)]
     assert {name for (name,) in rows(old, "SELECT name FROM sqlite_master WHERE type = 'table'")} == {
         *("facts", "versions", "passages", "removals", "retired", "sqlite_sequence"),
+        *("signatures", "bands", "near_duplicates"),
     }
 
 
@@ -143,6 +144,61 @@ def test_an_article_of_format_1_that_was_removed_is_simply_not_there(old: Path) 
         corpus.store.record("removed")
 
 
+# Format 2
+
+
+@pytest.fixture
+def without_pairs(tmp_path: Path) -> Path:
+    """A corpus of format 2, which knew no near-duplicates: a storm, its update, and one that was its copy once."""
+    with tarfile.open(GOLDEN / "format2.tar.gz") as archive:
+        archive.extractall(tmp_path / "two", filter="data")
+    return tmp_path / "two"
+
+
+def test_a_corpus_of_format_2_gets_its_near_duplicates_and_is_otherwise_as_it_was(without_pairs: Path) -> None:
+    kept = ["SELECT * FROM versions", "SELECT * FROM passages", "SELECT * FROM removals", "SELECT * FROM retired"]
+    before = [rows(without_pairs, query) for query in kept]
+    with closing(Corpus(without_pairs, ENCODER)) as corpus:
+        assert (corpus.check(), corpus.repairs) == ([], [])
+        assert corpus.store.counts() == (5, 15, 5)
+        pairs = corpus.store.near_duplicates_of([one.id for one in corpus.store.summaries()])
+        assert {one: list(found) for one, found in pairs.items()} == {"storm": ["update"], "update": ["storm"]}
+    assert [rows(without_pairs, query) for query in kept] == before
+    assert rows(without_pairs, "SELECT value FROM facts WHERE name = 'format'") == [(str(FORMAT),)]
+
+
+def test_an_upgrade_to_format_3_that_breaks_leaves_format_2(
+    without_pairs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = resemblance.make_again
+
+    def broken(connection: sqlite3.Connection) -> None:
+        whole(connection)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(resemblance, "make_again", broken)
+        with pytest.raises(KeyboardInterrupt):
+            Corpus(without_pairs, ENCODER)
+    assert rows(without_pairs, "SELECT value FROM facts WHERE name = 'format'") == [("2",)]
+    assert rows(without_pairs, "SELECT name FROM sqlite_master WHERE name IN ('signatures', 'bands')") == []
+    with closing(Corpus(without_pairs, ENCODER)) as corpus:
+        assert set(corpus.store.near_duplicates_of(["storm"])["storm"]) == {"update"}
+
+
+def test_near_duplicates_that_were_found_in_another_way_are_found_anew(
+    without_pairs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(schema, "SCHEME", "none")
+        patched.setattr(resemblance, "make_again", resemblance.forget_all)
+        with closing(Corpus(without_pairs, ENCODER)) as corpus:
+            assert corpus.store.near_duplicates_of(["storm"]) == {}
+    with closing(Corpus(without_pairs, ENCODER)) as corpus:
+        assert set(corpus.store.near_duplicates_of(["storm"])["storm"]) == {"update"}
+        assert corpus.check() == []
+
+
 # What is not ours
 
 
@@ -176,10 +232,10 @@ def test_a_newer_format_in_another_journal_mode_is_left_as_it_is(tmp_path: Path)
     path = tmp_path / "quoteline.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE facts (name TEXT, value TEXT)")
-        connection.execute("INSERT INTO facts VALUES ('format', '3')")
+        connection.execute("INSERT INTO facts VALUES ('format', ?)", (str(FORMAT + 1),))
         connection.commit()
     before = path.read_bytes()
-    with pytest.raises(CorpusVersionError, match="format 3"):
+    with pytest.raises(CorpusVersionError, match=f"format {FORMAT + 1}"):
         Store(path, encoder="one", dim=4)
     assert path.read_bytes() == before
 

@@ -1,0 +1,82 @@
+"""Logits -> probabilities, and from which of these on something may be said; fitted on pairs that were held out."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from index.entailment_network import RELATIONS
+from training.entailing.pairs import OPPOSES, SUPPORTS, Pair
+
+# What is said is to be right this often on what was held out; more than .85, as it is chosen there.
+PRECISION = 0.88
+# So many must be said, or the precision is chance's.
+FEWEST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """softmax(scale * logits + bias): vector scaling (Guo et al. 2017, arXiv:1706.04599), in the order of RELATIONS.
+
+    thresholds: of supports and opposes; None where none reaches the precision.
+    """
+
+    scale: tuple[float, ...]
+    bias: tuple[float, ...]
+    thresholds: tuple[float | None, float | None]
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Return probabilities of logits, both of shape (pairs, 3)."""
+        return (logits * torch.tensor(self.scale) + torch.tensor(self.bias)).softmax(-1)
+
+    def told(self) -> dict[str, dict[str, float | None]]:
+        """Return it as the manifest of the weights tells it."""
+        return {
+            "scale": dict(zip(RELATIONS, self.scale, strict=True)),
+            "bias": dict(zip(RELATIONS, self.bias, strict=True)),
+            "thresholds": dict(zip(RELATIONS, self.thresholds, strict=False)),
+        }
+
+
+def calibrate(pairs: Sequence[Pair], logits: Tensor) -> Calibration:
+    """Fit on pairs and their logits, shape (pairs, 3); all made pairs weigh as much as all of each other source."""
+    weights = _weights(pairs)
+    relations = torch.tensor([pair.relation for pair in pairs])
+    scale, bias = torch.ones(len(RELATIONS), requires_grad=True), torch.zeros(len(RELATIONS), requires_grad=True)
+    optimizer = torch.optim.LBFGS([scale, bias], max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        each = nn.functional.cross_entropy(logits * scale + bias, relations, reduction="none")
+        total = (each * weights).sum() + 1e-3 * ((scale - 1) ** 2).sum()
+        torch.autograd.backward(total)
+        return total
+
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    fitted = Calibration(tuple(scale.tolist()), tuple(bias.tolist()), (None, None))
+    likely = fitted.probabilities(logits)
+    thresholds = [threshold(likely[:, one], relations == one, weights) for one in (SUPPORTS, OPPOSES)]
+    return Calibration(fitted.scale, fitted.bias, (thresholds[0], thresholds[1]))
+
+
+def threshold(likely: Tensor, right: Tensor, weights: Tensor) -> float | None:
+    """Return the least probability from which on enough is right, weighed; None where there is none above a half."""
+    order = torch.argsort(likely, descending=True)
+    precision = (right[order] * weights[order]).cumsum(0) / weights[order].cumsum(0)
+    enough = (precision >= PRECISION) & (likely[order] > 1 / 2)
+    enough[: FEWEST - 1] = False
+    places = enough.nonzero()
+    return None if not len(places) else float(likely[order][places[-1]])
+
+
+def _weights(pairs: Sequence[Pair]) -> Tensor:
+    kinds = ["made" if pair.source.endswith("made") else pair.source for pair in pairs]
+    counts = Counter(kinds)
+    return torch.tensor([1 / (counts[kind] * len(counts)) for kind in kinds])
+
+
+def is_calibrated_on(pair: Pair) -> bool:
+    """Whether a pair that was held out counts: what facts from outside the premise decide does not."""
+    return pair.source != "strategyqa"
