@@ -1,9 +1,9 @@
 """How well it is told who says what: `python -m bench.speakers DIR`.
 
 DIR holds `sentences` (UD English-EWT dev and test: weblogs, newsgroups, mail, reviews, answers) and `squad1`
-(paragraphs of Wikipedia). Both are under CC BY-SA, so `speakers.jsonl` beside this file holds no word of them: it names the text,
-the sentence's offsets with a piece of its sha256, and offsets of what a person marked in it. The articles of `seeds`
-are labelled too.
+(paragraphs of Wikipedia). Both are under CC BY-SA, so `speakers.jsonl` beside this file holds no word of them: it names
+the text, the sentence's offsets with a piece of its sha256, and offsets of what a person marked in it. The articles of
+`seeds` are labelled too.
 
 What was marked:
 

@@ -1,8 +1,8 @@
 """How well times in sentences are found and resolved: `python -m bench.times DIR`, with the folder of all data sets.
 
 The labels are ours, made by hand before the patterns were written (`bench/times.jsonl`): sentences of UD English-EWT
-and of SQuAD by record and offsets, with a checksum and not a word of their text. `published` is the record's own date where
-its id tells one, else assumed. Half of the records, by CRC-32 of their ids, are for tuning.
+and of SQuAD by record and offsets, with a checksum and not a word of their text. `published` is the record's own date
+where its id tells one, else assumed. Half of the records, by CRC-32 of their ids, are for tuning.
 
 Conventions: a week is Monday to Sunday; "few" is 2 to 5, "several" 3 to 7; "two months ago" is that calendar month; a
 date whose day and month nobody can tell apart (3/9/2005) is no expression, nor is what counts from another time.

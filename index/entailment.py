@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.encoding import Device, gpu_is_there
-from index.errors import ReaderError, WeightsError
+from index.errors import EntailmentError, WeightsError
 from index.pairs import PairFrame, PairFramer, pad
 from index.runtime import Compiled, read_model
 from index.shipped import Kind, Prepared, Shipped, encoder_on, store
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     import torch
 
     from index.entailment_network import EntailmentNetwork
-
-
-class EntailmentError(ReaderError):
-    """The entailment model cannot be had or used."""
 
 
 # What an entailment model can be called: ours, and none; all else is a model's name or folder.

@@ -21,7 +21,8 @@
     ├── EncoderError               the encoder cannot be had or used
     │   └── WeightsError           weights other than those that were asked for
     ├── ReaderError                the reader cannot be had or used
-    │   └── CalibrationError       a calibration that cannot be read or made, or is another reader's
+    │   ├── CalibrationError       a calibration that cannot be read or made, or is another reader's
+    │   └── EntailmentError        the entailment model cannot be had or used
     ├── DimensionError             vectors of another width than the index's
     └── CorpusError                the corpus cannot be opened or changed
         ├── EncoderMismatchError   it was built with another encoder
@@ -123,6 +124,10 @@ class ReaderError(QuotelineError):
 
 class CalibrationError(ReaderError):
     """A calibration that cannot be read or made, or is another reader's."""
+
+
+class EntailmentError(ReaderError):
+    """The entailment model cannot be had or used."""
 
 
 class DimensionError(QuotelineError):

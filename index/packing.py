@@ -14,13 +14,11 @@ from index.errors import WeightsError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from index.network import ReaderNetwork
-
 _ENCODER = "encoder."
 _WAY_OUT = "install Quoteline again"
 
 
-def pack(network: "ReaderNetwork", base: "nn.Module") -> "dict[str, Tensor]":
+def pack(network: "nn.Module", base: "nn.Module") -> "dict[str, Tensor]":
     """Return what is shipped of a trained network; base: its encoder as it was before training."""
     before = dict(base.named_parameters())
     packed: dict[str, Tensor] = {}
@@ -34,7 +32,7 @@ def pack(network: "ReaderNetwork", base: "nn.Module") -> "dict[str, Tensor]":
     return packed
 
 
-def merge(network: "ReaderNetwork", weights: Path) -> None:
+def merge(network: "nn.Module", weights: Path) -> None:
     """Add the packed weights in the file `weights` to a network whose encoder is the one that they were packed with.
 
     Raises WeightsError where the file is not for this network; then the network is as it was.

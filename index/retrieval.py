@@ -68,7 +68,7 @@ WEIGHTS: Mapping[str, float] = {
     "passage_bm25": 0.66,
 }
 # What a sentence gains that tells of the time that was asked about, and loses that tells of another one.
-TIME = 0.3
+TIME = 0.1
 # Of so many sentences, the best without regard to time, it is seen what time they tell of.
 TIMED = 64
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from index.encoding import DEFAULT_MODEL, DEFAULT_SHA256, default_weights, silence_transformers
 from index.errors import EncoderError, ReaderError, WeightsError
@@ -105,9 +105,7 @@ class Shipped:
             )
         base = default_weights()
         network = network_on(base)
-        # Any network with an encoder has such weights.
-        shipped: Any = network
-        merge(shipped, self.folder / kind.weights)
+        merge(network, self.folder / kind.weights)
         return network, base / "tokenizer.json"
 
     def prepared(

@@ -116,20 +116,17 @@ def _numbers(text: str) -> list[Value]:
 
 
 def _counted(text: str, start: int) -> str | None:
-    """Return what a number that ends at `start` counts: the last of at most four words, a plural; in the singular."""
-    last = None
+    """Return what a number that ends at `start` counts: the last plural in the next four words; in the singular."""
+    counted = None
     for _ in range(4):
         word = _WORD.match(text, start)
         if word is None or word[1].lower() in _NOT_COUNTED:
             break
-        last = word[1].lower()
+        counted = _PLURALS.get(word[1].lower()) or _singular(word[1].lower()) or counted
         start = word.end()
         if word[2]:
             break
-    if last is None:
-        return None
-    singular = _PLURALS.get(last) or _singular(last)
-    return None if singular is None or singular in _MEASURES else singular
+    return None if counted in _MEASURES else counted
 
 
 def _singular(word: str) -> str | None:

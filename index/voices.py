@@ -62,8 +62,11 @@ def nearly_same(ones: Sequence[str], others: Sequence[str]) -> bool:
     longest = max(len(ones), len(others))
     if min(len(ones), len(others)) < FEW or len(set(ones) & set(others)) < SHARED * len(set(ones) | set(others)):
         return False
+    # Alignment depends on which comes first; the answer must not.
+    ones, others = sorted((list(ones), list(others)))
     matcher = SequenceMatcher(None, ones, others, autojunk=False)
     shared = 0
+    moved: set[str] = set()
     for kind, start, end, other_start, other_end in matcher.get_opcodes():
         gone, come = ones[start:end], others[other_start:other_end]
         if kind == "equal":
@@ -72,8 +75,11 @@ def nearly_same(ones: Sequence[str], others: Sequence[str]) -> bool:
             if len(gone) != len(come) or not all(_is_spelling(*pair) for pair in zip(gone, come, strict=True)):
                 return False
             shared += len(gone)
-        elif any(_turns(word) for word in (*gone, *come)):
+        elif any(_turns(word) or word in moved for word in (*gone, *come)):
             return False
+        else:
+            # A word that goes in one place and comes in another may be who did it, and to whom.
+            moved.update(gone, come)
     return shared >= SHARED * longest
 
 

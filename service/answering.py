@@ -33,8 +33,6 @@ DEFAULT_TOP_K = 5
 MOST_TOP_K = 100
 # Articles beside those of the answer of which a passage is read, to hear whether they say the same.
 OTHERS = 2
-# Ranked sentences that are heard for each voice that is wanted.
-HEARD = 4
 # Places of one voice that are told, beside the one that is quoted.
 MOST_PLACES = 10
 # Months after which what is said about now is old.
@@ -67,8 +65,8 @@ class Answer:
     understood: the question that stands alone, where turns before it made it another; None where it is as it was asked.
     probability: that something in the corpus answers. citations: best first, weak ones behind strong ones too, each
     with its own score; empty where nothing answers, and then `nearest` holds what came closest. generation: of the
-    corpus that was asked. timings_ms: by stage; `read` where there is a reader, `compare` where citations were
-    compared. reason: where nothing answers, whether anything is about it at all. comparison: what the citations say
+    corpus that was asked. timings_ms: by stage; `read` where there is a reader. reason: where nothing answers, whether
+    anything is about it at all. comparison: what the citations say
     beside each other; None where there are none, or comparing is switched off. time: that the question asks about. age:
     how old the answer is, in words, where the question is about now and the answer is not.
     """
@@ -202,7 +200,7 @@ class Answerer:
                 yield heard
 
     def _heard(self, sentences: Sequence[Ranked], several: int) -> Iterator[Heard]:
-        for first in range(0, len(sentences), several):
+        for first in range(0, len(sentences), max(several, 1)):
             some = sentences[first : first + several]
             names = [(one.candidate.sentence.article_id, one.candidate.version) for one in some]
             records = self._corpus.store.records_at(set(names))
@@ -211,7 +209,7 @@ class Answerer:
 
     def _voices(self, question: str, ranking: Ranking, wanted: int, *, answers: bool) -> list[Voice]:
         """Return the voices to cite."""
-        heard = list(islice(self._heard(ranking.sentences, HEARD * wanted), HEARD * wanted))
+        heard = list(self._heard(ranking.sentences, len(ranking.sentences)))
         voices = voices_of(heard, newest=is_about_now(question))
         if answers and self._entailment and asks_yes_or_no(question):
             voices = judged(self._entailment, question, voices, wanted)

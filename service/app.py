@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from types import FrameType
 from typing import Any
@@ -20,6 +21,7 @@ from starlette.middleware.cors import CORSMiddleware
 from index.articles import Span
 from index.corpus import Corpus
 from index.encoding import Context, Encoder, load_encoder
+from index.entailment import Entailment
 from index.errors import QuotelineError
 from index.isolation import Isolated
 from index.reading import Reader
@@ -28,7 +30,7 @@ from service.access import AccessMiddleware
 from service.fetching import Fetcher
 from service.gate import BodyBounds, Gate, SafeHeaders
 from service.keys import KeyStore
-from service.readers import open_answerer, open_reader
+from service.readers import open_answerer, open_entailment, open_reader
 from service.requestlog import LOGGING, Faults, RequestLog
 from service.routes import articles, ask, changes, chat, citations, docs, health, page, terminal, tools
 from service.routes import metrics as metrics_routes
@@ -114,12 +116,18 @@ def create_worker_app() -> FastAPI:
     return create_app(Settings())
 
 
-def create_app(settings: Settings, *, encoder: Encoder | None = None, reader: Reader | None = None) -> FastAPI:
+def create_app(
+    settings: Settings,
+    *,
+    encoder: Encoder | None = None,
+    reader: Reader | None = None,
+    entailment: Entailment | None = None,
+) -> FastAPI:
     """Return the application; once it starts, the corpus is opened beside it, and closed when it ends.
 
     Until then `app.state.corpus` and `app.state.answerer` are None, and /readyz answers 503.
     encoder: in place of the one that the settings name; as it is there already, the start waits for the corpus. Then
-    `reader`, or none, is in place of the reader that they name.
+    `reader` and `entailment`, or none, are in place of those that they name.
     """
     provider = start_tracing()
 
@@ -131,7 +139,7 @@ def create_app(settings: Settings, *, encoder: Encoder | None = None, reader: Re
         # Whoever waits to be answered in a chat and goes away has not begun; more at once would not be faster.
         app.state.asking = anyio.CapacityLimiter(max(2, os.cpu_count() or 1))
         app.state.reader, app.state.fetcher = Isolated(), Fetcher() if settings.fetch else None
-        keeper = _Keeper(app, settings, encoder, reader)
+        keeper = _Keeper(app, settings, _Models(encoder, reader, entailment) if encoder else None)
         keeper.start()
         try:
             if encoder is not None:
@@ -177,15 +185,36 @@ def create_app(settings: Settings, *, encoder: Encoder | None = None, reader: Re
     return app
 
 
+@dataclass(frozen=True, slots=True)
+class _Models:
+    """What reads: loaded once, whatever becomes of the corpus."""
+
+    encoder: Encoder
+    reader: Reader | None
+    entailment: Entailment | None
+
+    @classmethod
+    def of(cls, settings: Settings) -> "_Models":
+        encoder = load_encoder(settings.model, settings.models_folder)
+        return cls(encoder, open_reader(settings), open_entailment(settings))
+
+    def warm(self, question: str) -> None:
+        """Have everything read once that is slow when it is read for the first time."""
+        passages = _made_up_passages()
+        if self.reader is not None:
+            self.reader.read(question, passages)
+        if self.entailment is not None:
+            self.entailment.judge([(passage.text, question) for passage in passages])
+
+
 class _Keeper(threading.Thread):
     """Opens the corpus, however many attempts that takes; follows what other processes change; closes it."""
 
-    def __init__(self, app: FastAPI, settings: Settings, encoder: Encoder | None, reader: Reader | None) -> None:
+    def __init__(self, app: FastAPI, settings: Settings, models: "_Models | None") -> None:
         super().__init__(name="corpus", daemon=True)
         self.tried = threading.Event()
         self._state, self._settings = app.state, settings
-        self._encoder, self._reader = encoder, reader if settings.read else None
-        self._reader_is_open = encoder is not None
+        self._models = models
         self._ending = threading.Event()
         self._trouble: str | None = None
         self._generation, self._changed = -1, 0.0
@@ -223,16 +252,13 @@ class _Keeper(threading.Thread):
         return None
 
     def _open(self) -> Corpus:
-        self._encoder = self._encoder or load_encoder(self._settings.model, self._settings.models_folder)
-        if not self._reader_is_open:
-            self._reader, self._reader_is_open = open_reader(self._settings), True
-        corpus = Corpus(self._settings.corpus_folder, self._encoder)
+        models = self._models = self._models or _Models.of(self._settings)
+        corpus = Corpus(self._settings.corpus_folder, models.encoder)
         try:
-            answerer = open_answerer(corpus, self._settings, self._reader)
+            answerer = open_answerer(corpus, self._settings, models.reader, models.entailment)
             for question in _WARMING:
                 answerer.ask(question)
-                if self._reader is not None:
-                    self._reader.read(question, _made_up_passages())
+                models.warm(question)
         except BaseException:
             corpus.close()
             raise

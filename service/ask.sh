@@ -23,6 +23,7 @@ in its place, it is read from standard input.
       --collection NAME  only from this collection (may be repeated)
       --since DATE       only of this day or later, such as 2022-10-01
       --until DATE       only of this day or earlier
+      --as-of DATE       as the articles stood at the end of that day
       --no-compare       do not say where sources agree, and where not
       --json             the answer as JSON
       --server URL       the server, now $server
@@ -61,7 +62,7 @@ following=
 accept=text/plain
 while [ $# -gt $gathered ]; do
     case $1 in
-    -n | --top-k | --source | --collection | --since | --until | --server)
+    -n | --top-k | --source | --collection | --since | --until | --as-of | --server)
         [ $# -gt $((gathered + 1)) ] || wrong "$1 takes a value"
         case $1 in
         -n | --top-k) name=top_k ;;
@@ -69,6 +70,7 @@ while [ $# -gt $gathered ]; do
         --collection) name=collection ;;
         --since) name=date_from ;;
         --until) name=date_to ;;
+        --as-of) name=as_of ;;
         --server) name='' server=$2 ;;
         esac
         if [ -n "$name" ]; then

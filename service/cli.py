@@ -129,7 +129,7 @@ def ask(question: tuple[str, ...], top_k: int, collections: tuple[str, ...], com
     """Ask QUESTION; exit code 3 where nothing answers."""
     settings = _settings(**given)
     with _corpus(settings) as corpus:
-        answerer = open_answerer(corpus, settings, open_reader(settings))
+        answerer = open_answerer(corpus, settings, open_reader(settings), open_entailment(settings))
         filters = Filters(collections=collections)
         answer = answerer.ask(" ".join(question), top_k=top_k, filters=filters, compare=compare)
     # click takes the colour out of what goes to no terminal.

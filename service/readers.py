@@ -28,7 +28,9 @@ def open_entailment(settings: Settings) -> Entailment | None:
     return load_entailment(settings.entailment, settings.models_folder, thresholds=thresholds)
 
 
-def open_answerer(corpus: Corpus, settings: Settings, reader: Reader | None) -> Answerer:
+def open_answerer(
+    corpus: Corpus, settings: Settings, reader: Reader | None, entailment: Entailment | None = None
+) -> Answerer:
     """Return what answers from `corpus` as the settings say.
 
     Raises CalibrationError where the calibration that is set cannot be read, or was made for another reader. Where one
@@ -42,6 +44,7 @@ def open_answerer(corpus: Corpus, settings: Settings, reader: Reader | None) -> 
         answered=settings.answered,
         perhaps=settings.perhaps,
         rewriter=_rewriter(settings),
+        entailment=entailment,
     )
 
 

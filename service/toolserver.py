@@ -36,7 +36,7 @@ from index.errors import ArticleNotFoundError, OverloadError, QuotelineError
 from service.access import Caller
 from service.deps import base_url_of
 from service.problems import STATUSES
-from service.readers import open_answerer, open_reader
+from service.readers import open_answerer, open_entailment, open_reader
 from service.settings import Settings
 from service.tools import INSTRUCTIONS, TOOLS, Means, Tool
 
@@ -166,7 +166,7 @@ def _open(settings: Settings, caller: Caller) -> Means:
     encoder = load_encoder(settings.model, settings.models_folder)
     corpus = Corpus(settings.corpus_folder, encoder)
     try:
-        answerer = open_answerer(corpus, settings, open_reader(settings))
+        answerer = open_answerer(corpus, settings, open_reader(settings), open_entailment(settings))
     except BaseException:
         corpus.close()
         raise

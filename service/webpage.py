@@ -181,7 +181,7 @@ def _turn(asked: Asked, answer: Answer, thresholds: Thresholds, root: str, base_
 def _compared(answer: Answer) -> Iterator[str]:
     """Yield what the citations say beside each other, and when."""
     if told := summary(answer):
-        yield f'<p class="summary">{_text(told)}</p>\n'
+        yield f'<p class="compared">{_text(told)}</p>\n'
     if answer.time:
         yield f'<p class="asked">{_remark(asked_about(answer.time))}</p>\n'
     if answer.age:

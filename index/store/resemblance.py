@@ -20,8 +20,8 @@ from index.store.rows import making_sense
 # Of a band that many articles share (a form letter, a weather report) the newest so many are looked at, so that each
 # article costs the same however many there are.
 _OF_BAND = 16
-# Articles that share most bands, whose signatures are compared; then those whose texts are; then the pairs kept.
-_COMPARED, _VERIFIED, _KEPT = 64, 24, 16
+# Articles that share most bands, whose signatures are compared; then those whose texts are.
+_COMPARED, _VERIFIED = 64, 16
 # An estimate below this is of a pair that is not as similar as THRESHOLD, but for four sigmas.
 _LIKELY = 0.3
 # Articles whose bands are entered together, in order, where all are made again.
@@ -164,7 +164,7 @@ def _relate(
     if its_shingles is None:
         its_shingles = _shingles_of(connection, article)
     found = [(similarity(its_shingles, _shingles_of(connection, other)), other) for other in candidates]
-    pairs = sorted(((share, other) for share, other in found if share >= THRESHOLD), reverse=True)[:_KEPT]
+    pairs = [(share, other) for share, other in found if share >= THRESHOLD]
     connection.executemany(
         "INSERT INTO main.near_duplicates VALUES (?, ?, ?, ?)",
         [

@@ -246,7 +246,7 @@ class Store:
 
         beginnings: weights by beginning; case counts in letters outside of ASCII only. Reads all of their texts.
         """
-        score = " + ".join(["(v.text LIKE '%' || ? || '%') * ?"] * len(beginnings)) or "0"
+        score = " + ".join(["(v.text LIKE '%' || ? || '%') * ?"] * len(beginnings)) or "0.0"
         rows = self._rows(
             "SELECT v.key FROM versions v WHERE v.key IN (SELECT value FROM json_each(?))"
             f" ORDER BY {score} DESC, v.key LIMIT ?",

@@ -153,7 +153,7 @@ function verdict(answer) {
 function compared(answer, number) {
   const parts = [];
   const remark = (tag, attributes, said) => make(tag, attributes, ...said.flatMap((one) => pieces(one, number)));
-  if (summary(answer)) parts.push(make("p", { class: "summary" }, summary(answer)));
+  if (summary(answer)) parts.push(make("p", { class: "compared" }, summary(answer)));
   if (answer.time) parts.push(remark("p", { class: "asked" }, askedAbout(answer.time)));
   if (answer.age) parts.push(make("p", { class: "notice age" }, answer.age));
   const differences = answer.comparison?.differences ?? [];

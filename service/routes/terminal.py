@@ -23,6 +23,7 @@ for word, with citations that anyone can check.
   …&collection=news           only from this collection (may be repeated)
   …&date_from=2022-10-01      only of this day or later
   …&date_to=2022-10-31        only of this day or earlier
+  …&as_of=2022-10-15          as the articles stood at the end of that day
   …&turn=Who+denied+it?       an earlier question, for one that follows it up
                               (may be repeated, oldest first)
   …&compare=false             do not say where sources agree, and where not

@@ -1,3 +1,4 @@
+import datetime as dt
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +10,13 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Route, expect
 
 from index.articles import Article, Span
+from service.answering import Answer
 from service.keys import KeyStore
 from service.links import article_link
+from service.remarks import period
+from service.webpage import Asked, Thresholds, chat_page
 from tests.browser.conftest import ARTICLES, HOSTILE_TEXT, LONG_TEXT, serving
+from tests.service.answers import CONTESTED, TWO_NAMES, told_with
 
 pytestmark = pytest.mark.browser
 
@@ -232,6 +237,130 @@ def test_the_way_back_closes_the_panel_and_not_the_page(service: str, opened: Op
     expect(page.get_by_role("dialog")).to_have_count(0)
     assert page.url == address
     expect(page.locator(".words").first).to_have_text(SENTENCE)
+
+
+# What sources say beside each other
+
+
+def show(opened: Open, service: str, answer: Answer, **options: Any) -> Page:  # noqa: ANN401 - a browser's options
+    """Open the page of an answer that was made by hand; what it is made of is the service's own."""
+    page = opened("about:blank", **options)
+    asked = Asked(answer.question)
+    thresholds = Thresholds(0.5, 0.2)
+    html = chat_page(asked, answer, thresholds=thresholds, root="./", base_url=service.rstrip("/"))
+    page.route(re.compile(re.escape(service) + r"\?"), lambda route: route.fulfill(body=html, content_type="text/html"))
+    page.goto(f"{service}?{asked.query(answer.question)}")
+    if options.get("java_script_enabled", True):
+        expect(page.get_by_role("button", name="Copy link")).to_be_visible()
+    return page
+
+
+@pytest.mark.parametrize("answer", [CONTESTED, TWO_NAMES, told_with(HOSTILE_TEXT)], ids=["sides", "names", "hostile"])
+def test_a_compared_answer_reads_the_same_with_a_script_and_without(service: str, opened: Open, answer: Answer) -> None:
+    with_script, without = (show(opened, service, answer, java_script_enabled=which) for which in (True, False))
+    for page in (with_script, without):
+        _check_plain_words(page, answer)
+    # What only one of them has is to be pressed.
+    told = [
+        page.locator(".turn").evaluate(
+            """turn => {
+                const copy = turn.cloneNode(true);
+                copy.querySelectorAll(":scope > .acts, button").forEach((one) => one.remove());
+                return copy.textContent.replace(/\\s+/gu, "");
+            }"""
+        )
+        for page in (with_script, without)
+    ]
+    assert told[0] == told[1]
+    assert with_script.locator(".turn h3, .turn h4").count() == without.locator(".turn h3, .turn h4").count()
+    titles = [
+        page.locator(".remark [title]").evaluate_all("all => all.map(one => one.title)")
+        for page in (with_script, without)
+    ]
+    assert titles[0] == titles[1]
+
+
+def _check_plain_words(page: Page, answer: Answer) -> None:
+    assert answer.comparison is not None
+    expect(page.locator(".compared")).to_have_text(answer.comparison.summary)
+    assert page.locator(".turn img, .turn script, .turn mark, .turn b").count() == 0
+    assert "owned" not in page.title()
+
+
+def test_what_differs_leads_to_the_quote(service: str, opened: Open) -> None:
+    page = show(opened, service, CONTESTED, viewport={"width": 360, "height": 400}, reduced_motion="reduce")
+    page.locator(".differences").get_by_role("link", name="[4]").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#cited-1-4")).to_be_in_viewport()
+    assert in_view(page, "#cited-1-4 .mark")
+    # A reload shows the same conversation, though the address leads to a quote in it.
+    page.reload()
+    expect(page.locator(".side")).to_have_count(3)
+
+
+def test_other_places_are_unfolded_with_the_keyboard_and_lead_to_them(service: str, opened: Open) -> None:
+    page = show(opened, service, CONTESTED)
+    expect(page.get_by_role("link", name="No weapons for Russia")).to_have_count(0)
+    page.locator(".places summary").focus()
+    page.keyboard.press("Enter")
+    link = page.get_by_role("link", name="No weapons for Russia")
+    expect(link).to_have_attribute("href", f"{service}articles/guardian/view?version=1&start=0&end=9#cited")
+
+
+def test_the_script_writes_days_as_the_server_does(service: str, opened: Open) -> None:
+    starts = [
+        dt.date(2021, 12, 31),
+        dt.date(2022, 1, 1),
+        dt.date(2022, 9, 1),
+        dt.date(2024, 2, 1),
+        dt.date(2024, 2, 28),
+    ]
+    ends = [
+        dt.date(2022, 1, 1),
+        dt.date(2022, 12, 31),
+        dt.date(2022, 9, 30),
+        dt.date(2024, 2, 29),
+        dt.date(2024, 3, 31),
+    ]
+    pairs = [(first, last) for first in starts for last in [*starts, *ends] if first <= last]
+    page = opened(service)
+    written = page.evaluate(
+        """async (pairs) => {
+            const { period } = await import("./page/remarks.js");
+            return pairs.map(([first, last]) => period(first, last));
+        }""",
+        [[first.isoformat(), last.isoformat()] for first, last in pairs],
+    )
+    assert written == [period(first, last) for first, last in pairs]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("size", [PHONE, {}], ids=["phone", "desktop"])
+def test_axe_finds_nothing_serious_where_answers_are_compared(
+    service: str, opened: Open, theme: str, size: dict[str, Any]
+) -> None:
+    page = show(opened, service, CONTESTED, color_scheme=theme, reduced_motion="reduce", **size)
+    page.locator(".places summary").click()
+    _check_access(page)
+    _check_width(page)
+
+
+def test_no_words_of_an_article_are_wider_than_a_phone(service: str, opened: Open) -> None:
+    narrow = {"viewport": {"width": 320, "height": 740}, "reduced_motion": "reduce"}
+    page = show(opened, service, told_with(60 * "Donaudampfschifffahrtsgesellschaft"), **narrow)
+    page.locator(".places summary").first.click()
+    _check_width(page)
+
+
+def test_who_compares_nothing_goes_on_so(service: str, opened: Open) -> None:
+    page = opened(f"{service}?q={quote(QUESTION)}&compare=false")
+    with page.expect_request("**/ask") as sent:
+        ask(page, "And who built the harbour?")
+    body = sent.value.post_data_json
+    assert body is not None
+    assert body["compare"] is False
+    expect(page.locator(".turn")).to_have_count(2)
+    assert page.url.endswith("&compare=false")
 
 
 # Links

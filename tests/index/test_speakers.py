@@ -119,6 +119,7 @@ def test_a_denial_an_accusation_a_demand_and_a_doubt_are_told_apart(text: str, e
         "No one has claimed responsibility for the attack.",
         "If the minister said so, it is true.",
         "Did Iran say that it was late?",
+        "Has Iran said that it was late?",
         "The mill turned according to plan.",
         "The claims are false.",
         "Demand for flour rose, and orders doubled.",
@@ -181,6 +182,7 @@ def test_who_was_quoted_is_the_speaker_and_who_quoted_him_passed_it_on() -> None
         ("Roe told reporters that the mill was closed.", "the mill was closed"),
         ("The mill was closed, the ministry said in a statement.", "The mill was closed"),
         ("“It was dark,” said Jane Roe.", "“It was dark,”"),
+        ("Ukraine to Iran: Stop sending weapons to Russia", "Stop sending weapons to Russia"),
         ("Doe, Roe said, was a liar.", None),
     ],
 )  # fmt: skip
@@ -224,6 +226,15 @@ def test_scare_quotes_and_titles_are_no_quotations(text: str) -> None:
 
 def test_scare_quotes_do_not_make_a_statement_a_quotation() -> None:
     found = said("The US has stated that the export of “kamikaze drones” could be a breach of the resolution.")
+    assert found is not None
+    assert not found.quoted
+
+
+def test_a_few_quoted_words_do_not_make_a_statement_a_quotation() -> None:
+    text = (
+        "Jane Roe said on Friday that the mill, which was built in 1820 and sold twice since, “was never quite safe.”"
+    )
+    found = said(text)
     assert found is not None
     assert not found.quoted
 
@@ -283,6 +294,7 @@ def test_no_more_than_a_few_sentences_are_looked_at() -> None:
         ("Jane Roe said it was late. It said it was early.", None),
         # Another country's minister.
         ("Dmytro Kuleba said Ukraine was worried. The Iranian minister said it was late.", None),
+        ("Russia said it was late. The minister said it was early.", None),
         # Whoever is named needs no name.
         ("John Doe said it was late. Jane Roe said it was early.", None),
     ],
@@ -329,10 +341,10 @@ def _each(article: Article) -> list[tuple[list[Span], int]]:
 # --- properties -------------------------------------------------------------------------------------------------------
 
 VOCABULARY = """
-the minister said He The Kyiv U.S. Dr. told that denied Iran's denial of according to “ ” " ' ’ ‘ « » „ — – … . , ; ? ! :
-( ) Reuters reported who was quoted as saying by and Jane Roe, IRNA asked whether they not claim claims I'm don't 3.5 Oct.
-it called for “No,” “Yes.” does sure accused al-Sadr 你好。 Привет. e\u0301te\u0301 İstanbul 👩\u200d👧 \ud800 ſ ß's s'
-in a statement US us
+the minister said He The Kyiv U.S. Dr. told that denied Iran's denial of according to “ ” " ' ’ ‘ «
+» „ — – … . , ; ? ! : ( ) Reuters reported who was quoted as saying by and Jane Roe, IRNA asked
+whether they not claim claims I'm don't 3.5 Oct. it called for “No,” “Yes.” does sure accused
+al-Sadr 你好。 Привет. e\u0301te\u0301 İstanbul 👩\u200d👧 \ud800 ß's s' in a statement US us
 """
 PIECES = st.sampled_from(VOCABULARY.split())
 SPACES = st.sampled_from([" "] * 12 + ["", "  ", "\n", "\n\n", "\u2028", "\xa0"])
@@ -401,6 +413,7 @@ def test_a_sentence_that_is_not_there_is_refused() -> None:
     [
         "said, ", "said ", '"', "“", "”, ", "'", "(a), ", "), ", ", ", ". ", "—", "the ", "X, ", "and ", "\n", " ",
         "according to X ", "quoted as saying ", "his denial of ", "Mr. said he ", "who said, (x) ", "„a“ ", "x" * 50,
+        "(a), " * 60 + "said it was late. ",
     ],
 )  # fmt: skip
 def test_no_sentence_takes_long(piece: str) -> None:

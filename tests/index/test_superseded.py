@@ -1,5 +1,5 @@
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +37,7 @@ class CountingEncoder(HashingEncoder):
         super().__init__()
         self.passages = 0
 
-    def encode_passages(self, passages: list[Context]) -> list[Encoded]:  # type: ignore[override]
+    def encode_passages(self, passages: Sequence[Context]) -> list[Encoded]:
         self.passages += len(passages)
         return super().encode_passages(passages)
 

@@ -69,9 +69,10 @@ def test_a_day_is_answered_from_the_version_that_there_was_then(
         assert text[one["start_char"] : one["end_char"]] == one["quote"]
         assert f"version={version}" in one["link"]
         checked = client.get(f"/citations/{one['id']}").json()
-        assert (checked["quote"], checked["status"]) == (one["quote"], "current" if version == 2 else "outdated")
-        verified = client.post("/verify", json={"id": one["id"], "quote": one["quote"]}).json()
-        assert verified["verdict"] == "verbatim"
+        assert (checked["quotation"]["quote"], checked["quotation"]["version"]) == (one["quote"], version)
+        assert (checked["latest_version"], checked["status"] == "current") == (2, version == 2)
+        verified = client.post("/verify", json={"article_id": "a", "quote": one["quote"]}).json()
+        assert (verified["verdict"], verified["places"][0]["quotation"]["version"]) == ("verbatim", version)
         assert client.get(one["link"].partition("#")[0]).status_code == 200
 
 

@@ -128,6 +128,7 @@ def test_an_ask_prints_what_curl_gets_and_exits_3_where_nothing_answers(run: Run
     answered = run("ask", "When", "did", "the", "rocket", "rise", "at", "dawn?")
     assert answered.exit_code == 0
     assert "[1] The rocket rose at dawn.\n" in answered.output
+    assert "[1] The rocket rose at dawn.\n" in run("ask", "When did the rocket rise?", "--no-compare").output
     unanswered = run("ask", "What is the capital of France?")
     assert unanswered.exit_code == 3
     assert unanswered.output.startswith("Nothing here answers that")

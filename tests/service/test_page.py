@@ -206,12 +206,12 @@ def _shown(answer: Answer) -> str:
 def test_sides_are_sections_with_headings_and_what_differs_leads_to_the_quotes() -> None:
     text = _shown(CONTESTED)
     page = Page(text)
-    assert page.words["summary"] == "2 sources say yes, 1 source says no."
+    assert page.words["compared"] == "2 sources say yes, 1 source says no."
     assert page.words["asked"] == "Asked about: last month = September 2022"
     assert page.words["notice age"] == "The newest of these is from 2 November 2022."
     sides = [facts["aria-labelledby"] for facts in page.all("section") if facts.get("class") == "side"]
     assert [page.words[name] for name in sides] == ["Yes · 2 sources", "No · 1 source", "Unclear"]
-    assert len(page.all("h3")) == 3
+    assert [facts["class"] for facts in page.all("h4")] == ["about"] * 3
     assert "Numbers differ (drones): 2,400 [4], more than 300 [1]" in page.words["differences"]
     ids = [facts["id"] for _, facts in page.tags if "id" in facts]
     assert len(ids) == len(set(ids))
@@ -230,7 +230,7 @@ def test_sides_are_sections_with_headings_and_what_differs_leads_to_the_quotes()
 def test_without_a_comparison_there_are_no_sides() -> None:
     page = Page(_shown(replace(TWO_NAMES, comparison=None)))
     assert "side" not in page.words
-    assert "summary" not in page.words
+    assert "compared" not in page.words
     assert len(page.all("h3")) == 2
 
 
