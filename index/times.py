@@ -78,6 +78,9 @@ def window_of(question: str, today: dt.date) -> Window | None:
             continue
         if words == "today" and before is None and _PRESENT.search(question):
             continue
+        # "in July": of which year, only who asks knows.
+        if not re.search(r"\d{4}", words) and _MONTH.search(words):
+            continue
         relation = _RELATIONS[" ".join(before[1].lower().split())] if before else "in"
         return _window(question[before.start() if before else span.start : span.end], period, relation)
     event = _EVENT.search(question)
@@ -123,6 +126,11 @@ def fits(window: Window, text: str, sentence: Span, published: dt.date | None) -
 
 
 # How
+
+
+_MONTH = re.compile(
+    r"\b(?:january|february|march|april|may|june|july|august|september|october|november|december)\b", re.IGNORECASE
+)
 
 
 def _window(words: str, period: Period, relation: Relation) -> Window | None:

@@ -141,7 +141,9 @@ class Answerer:
         # One view of the store for all that follows: a sentence is cut out of the very text that it was found in.
         with self._corpus.store.frozen():
             # Twice as many as are wanted, because some may say the same.
-            retrieved = self._retriever.retrieve(question, top_k=max(2 * top_k, self._ranker.wanted), filters=filters)
+            retrieved = self._retriever.retrieve(
+                question, top_k=max(2 * top_k, self._ranker.wanted), filters=filters, timely=compare
+            )
             # What is judged against the question need not be read as well.
             others = OTHERS if compare and not (self._entailment and asks_yes_or_no(question)) else 0
             ranking = self._ranker.rank(question, retrieved, others=others)
@@ -164,7 +166,7 @@ class Answerer:
             understood=question if question != asked else None,
             verdict=verdict,
             probability=round(ranking.judgement.probability, 3),
-            reason=_reason(verdict, retrieved, ranking.judgement, bool(filters)),
+            reason=_reason(verdict, retrieved, ranking.judgement, filters),
             citations=shown,
             nearest=nearest,
             generation=retrieved.generation,
@@ -299,9 +301,11 @@ def _age(question: str, citations: Sequence[Citation], today: dt.date) -> str | 
     return f"The newest of these is from {days.day} {days:%B %Y}, {ago} ago."
 
 
-def _reason(verdict: Verdict, retrieved: Retrieved, judgement: Judgement, filtered: bool) -> str:
+def _reason(verdict: Verdict, retrieved: Retrieved, judgement: Judgement, filters: Filters) -> str:
     if not retrieved.admitted:
-        return "The filters leave no article." if filtered else "There are no articles yet; add some."
+        if filters.as_of:
+            return f"No article that the filters admit was here on {filters.as_of}."
+        return "The filters leave no article." if filters else "There are no articles yet; add some."
     if verdict == "unanswered":
         if not judgement.about:
             return "Nothing here answers that: nothing is about it."

@@ -153,7 +153,7 @@ class Checker:
             if not ids:
                 raise ArticleNotFoundError("there is no article of that URL; leave it out to look in all of them")
             return ids[:_MOST_ARTICLES]
-        retrieved = self._retriever.retrieve(quote[:LONGEST_QUESTION], top_k=1, filters=filters)
+        retrieved = self._retriever.retrieve(quote[:LONGEST_QUESTION], top_k=1, filters=filters, timely=False)
         near = list(islice(dict.fromkeys(passage.article_id for passage in retrieved.passages), _MOST_ARTICLES))
         # Ranking finds what is alike, and of a text in many articles only some; this finds it wherever it is.
         holding = self._store.holding(quote.strip(), filters)[:_MOST_ARTICLES]

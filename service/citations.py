@@ -3,7 +3,7 @@
 import datetime as dt
 import re
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from index.articles import Span
 from index.errors import CitationNotFoundError
@@ -104,7 +104,10 @@ def quotation(record: Record, span: Span, base_url: str) -> Quotation:
         source=article.source,
         date=article.date,
         url=article.url,
-        link=article_link(article, span, base_url, version=record.version),
+        # What stands at the URL now is another version than one that was replaced.
+        link=article_link(
+            article if record.current else replace(article, url=None), span, base_url, version=record.version
+        ),
         page=article.page_of(span.start),
         start_char=span.start,
         end_char=span.end,

@@ -1,5 +1,6 @@
 """The command line: `quoteline serve | add | ask | mcp | articles | remove | keys | check | calibrate | …`."""
 
+import datetime as dt
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -123,14 +124,26 @@ def add(paths: tuple[Path, ...], collection: str | None, **given: object) -> Non
 @click.argument("question", nargs=-1, required=True)
 @click.option("--top-k", default=DEFAULT_TOP_K, type=click.IntRange(1, MOST_TOP_K), help="The most citations to show.")
 @click.option("--collection", "collections", multiple=True, help="Ask this collection only; may be repeated.")
+@click.option(
+    "--as-of",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Ask the articles as they stood at the end of this day (UTC), such as 2022-10-30.",
+)
 @click.option("--compare/--no-compare", default=True, help="Whether to say where what is cited agrees, and where not.")
 @_flags(*_COMMON, *_READING, *_ENTAILING, "calibration", "answered", "perhaps")
-def ask(question: tuple[str, ...], top_k: int, collections: tuple[str, ...], compare: bool, **given: object) -> None:
+def ask(
+    question: tuple[str, ...],
+    top_k: int,
+    collections: tuple[str, ...],
+    as_of: dt.datetime | None,
+    compare: bool,
+    **given: object,
+) -> None:
     """Ask QUESTION; exit code 3 where nothing answers."""
     settings = _settings(**given)
     with _corpus(settings) as corpus:
         answerer = open_answerer(corpus, settings, open_reader(settings), open_entailment(settings))
-        filters = Filters(collections=collections)
+        filters = Filters(collections=collections, as_of=as_of.date() if as_of else None)
         answer = answerer.ask(" ".join(question), top_k=top_k, filters=filters, compare=compare)
     # click takes the colour out of what goes to no terminal.
     click.echo(render_answer(answer, color=not os.environ.get("NO_COLOR")), nl=False)

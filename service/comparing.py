@@ -135,8 +135,9 @@ def _differing_values(question: str, compared: Sequence[Compared]) -> Iterator[D
     for (kind, about), held in found.items():
         apart = list(_apart(held))
         if about in matters and len(apart) > 1:
-            shown = (Value(one.n, part_of(one.quote, _shifted(value.span, one.quote))) for one, value in apart)
-            yield Difference(kind, about, tuple(shown))
+            shown = tuple(Value(one.n, part_of(one.quote, _shifted(value.span, one.quote))) for one, value in apart)
+            # A family name, as it is written.
+            yield Difference(kind, shown[0].part.text.split()[-1] if kind == "name" else about, shown)
 
 
 def _values(one: Compared) -> list[values.Value]:

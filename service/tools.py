@@ -26,7 +26,7 @@ from service.conversation import MOST_TURNS, Turn
 from service.metrics import observe_answer
 from service.plaintext import harmless
 from service.remarks import Remark, asked_about, difference, groups, speaker, summary, times, when, written
-from service.said import MOST_FILTERS, AnyId, AnySource, CollectionName, Day
+from service.said import AS_OF, MOST_FILTERS, AnyId, AnySource, CollectionName, Day
 
 # What a model is told once, whatever it does then.
 INSTRUCTIONS = (
@@ -412,11 +412,12 @@ class _Filtered(Tool):
     )
     date_from: Day | None = Field(None, description="only of this day or later, such as 2022-10-01")
     date_to: Day | None = Field(None, description="only of this day or earlier")
+    as_of: Day | None = Field(None, description=AS_OF)
 
     def filters(self, caller: Caller, article_ids: Sequence[str] = ()) -> Filters:
         """Return the same as the index knows it, for what the caller may see. Raises ForbiddenError, FilterError."""
         collections = caller.collections_asked(self.collections)
-        return Filters(tuple(article_ids), tuple(self.sources), self.date_from, self.date_to, collections)
+        return Filters(tuple(article_ids), tuple(self.sources), self.date_from, self.date_to, collections, self.as_of)
 
 
 class _Searching(_Filtered):

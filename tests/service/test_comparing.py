@@ -114,7 +114,7 @@ def test_two_given_names_of_one_family_name_are_told_even_where_the_reader_saw_a
     assert told.verdict == "differ"
     assert [side.answer for side in told.sides] == ["Dmytro Kuleba", "John Kuleba"]
     [names] = told.differences
-    assert (names.kind, names.about) == ("name", "kuleba")
+    assert (names.kind, names.about) == ("name", "Kuleba")
     assert [(value.n, value.part.text, value.part.start_char) for value in names.values] == [
         (1, "Dmytro Kuleba", 100 + len("Ukraine's Foreign Minister, ")),
         (2, "John Kuleba", 100),

@@ -1,6 +1,6 @@
 """What is trained on, and what is held out to choose and calibrate by."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -17,6 +17,7 @@ DRAWS = {"squad": 12, "scifact": 2, "pubmedqa": 4, "expertqa": 6, "quac": 9, "ew
 # SciFact's uncited abstracts are many; a share of them is enough.
 ABSTRACTS = 1900
 EVENTS = 14000
+ALL = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +28,15 @@ class Examples:
     made: Sequence[Pair]
     held_out: Sequence[Pair]
 
-    def drawn(self, passes: dict[str, float], made: float, chance: Random) -> list[Pair]:
-        """Return each source's pairs as often as `passes` says, varied anew each time, and a share of those made."""
+    def drawn(self, passes: Mapping[str, float], chance: Random) -> list[Pair]:
+        """Return each source's pairs as often as `passes` says, varied anew each time, and once those made."""
         drawn: list[Pair] = []
         for source, times in passes.items():
             own = [pair for pair in self.real if pair.source == source]
             for _ in range(int(times)):
                 drawn += [sources.varied(pair, chance) for pair in own]
             drawn += [sources.varied(pair, chance) for pair in chance.sample(own, int(len(own) * (times % 1)))]
-        return drawn + chance.sample(self.made, int(len(self.made) * made))
+        return drawn + chance.sample(self.made, len(self.made))
 
 
 def load_examples(data: Path, wordnet: Path, seed: int) -> Examples:
@@ -65,4 +66,7 @@ def load_examples(data: Path, wordnet: Path, seed: int) -> Examples:
         (kept if held_out("events", pair.group) else made).append(pair)
     kept = chance.sample(kept, min(len(kept), 1800))
     real = [pair for pair in labelled if not held_out(pair.source, pair.group)]
-    return Examples(real, made, [*kept, *(pair for pair in labelled if held_out(pair.source, pair.group))])
+    kept += [pair for pair in labelled if pair.source != "scifact" and held_out(pair.source, pair.group)]
+    # What stands beside the evidence is what a wrong relation is most often said of: here all of it.
+    whole = sources.scifact(data, "train", Random(seed), aside=ALL)
+    return Examples(real, made, [*kept, *(pair for pair in whole if held_out(pair.source, pair.group))])

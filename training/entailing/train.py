@@ -72,7 +72,7 @@ def train(network: EntailmentNetwork, tokenizer: Path, pairs: Sequence[Pair], re
         handle.remove()
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def logits_of(network: EntailmentNetwork, tokenizer: Path, pairs: Sequence[Pair]) -> Tensor:
     """Return the logits of pairs, float32, shape (pairs, 3), in their order."""
     framer = PairFramer(Tokenizer.from_file(str(tokenizer)))
