@@ -6,7 +6,7 @@ Where a question names a time, sentences that tell of it come before those that 
 import datetime as dt
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -79,7 +79,7 @@ class Candidate:
 
     score: the weighted sum of its features, and of `fit`: how well what it tells lies in the time that was asked about,
     in [-1, 1]. passage: the one that it was found in. terms: their hashes, in order. version: of its article; None for
-    the current one.
+    the current one. vector: its direction, float32, shape (dim,).
     """
 
     sentence: Sentence
@@ -89,6 +89,7 @@ class Candidate:
     terms: tuple[int, ...]
     version: int | None = None
     fit: float = 0.0
+    vector: Vectors = field(default_factory=lambda: np.zeros(0, dtype=np.float32), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +248,13 @@ def _score(
             features = Features(**dict(zip(names, rows[row].tolist(), strict=True)))
             terms = tuple(readings.terms[ends[row] - readings.term_counts[row] : ends[row]].tolist())
             candidates[passage.article_id, ordinal] = Candidate(
-                sentence, passage, float(scores[row]), features, terms, versions.get(passage.key)
+                sentence,
+                passage,
+                float(scores[row]),
+                features,
+                terms,
+                versions.get(passage.key),
+                vector=readings.sentence_vectors[row],
             )
         if len(candidates) == top_k:
             break

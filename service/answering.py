@@ -16,7 +16,7 @@ from index.errors import CorpusDamagedError, FilterError
 from index.ranking import READ, Ranked, Ranker, Ranking, asks_yes_or_no
 from index.reading import Reader
 from index.retrieval import Retrieved, Retriever
-from index.speakers import Attribution, attribution_of
+from index.speakers import Attribution
 from index.store import Filters
 from index.times import is_about_now, moments_of
 from service import comparing
@@ -25,7 +25,17 @@ from service.comparing import WEIGHS, Compared
 from service.comparison import AskedTime, Comparison, Said, Time
 from service.conversation import Turn, understand
 from service.rewriting import Rewriter
-from service.voices import Heard, Voice, chosen, judged, opposed, voices_of
+from service.voices import (
+    Heard,
+    Voice,
+    chosen,
+    judged,
+    opposed,
+    reported,
+    voices_of,
+    what_is_denied,
+    with_statement,
+)
 
 Verdict = Literal["answered", "perhaps", "unanswered"]
 
@@ -213,8 +223,13 @@ class Answerer:
         """Return the voices to cite."""
         heard = list(self._heard(ranking.sentences, len(ranking.sentences)))
         voices = voices_of(heard, newest=is_about_now(question))
-        if answers and self._entailment and asks_yes_or_no(question):
+        if not answers or not asks_yes_or_no(question):
+            return voices[:wanted]
+        voices = reported(voices)
+        if self._entailment:
             voices = judged(self._entailment, question, voices, wanted)
+        if denied := what_is_denied(voices, wanted):
+            voices = with_statement(voices, self._corpus.encoder.encode_questions([denied])[0])
         return chosen(voices, wanted)
 
     def _compared(self, question: str, voices: Sequence[Voice], citations: Sequence[Citation]) -> Comparison | None:
@@ -225,6 +240,7 @@ class Answerer:
                 quote=citation,
                 part=citation.part,
                 says=citation.says,
+                reports=voice.reports,
                 sources=frozenset(sources[place.article_id] for place in voice.places),
                 weighs=citation.score >= WEIGHS,
             )
@@ -252,11 +268,10 @@ def _citation(n: int, voice: Voice, *, base_url: str, parts_from: float, compare
     cited = Citation(**facts, n=n, score=round(voice.probability, 3), part=part)
     if not compare:
         return cited
-    said = attribution_of(article.text, heard.record.sentences, sentence.ordinal)
     return replace(
         cited,
         says=voice.says,
-        attribution=_said(article.text, said) if said else None,
+        attribution=_said(article.text, heard.said) if heard.said else None,
         times=tuple(
             Time(part_of(quoted, moment.span), moment.first, moment.last)
             for moment in moments_of(article.text, sentence.span, article.date)

@@ -7,6 +7,7 @@ from typing import Literal
 from index.speakers import Kind
 from service.citations import Part
 
+Report = Literal["denial", "accusation", "statement"]
 Verdict = Literal["agree", "contested", "differ", "one_source", "unclear"]
 
 
@@ -51,12 +52,15 @@ class Side:
 
     says: to a yes-or-no question; None to others, and where it is not known. answer: the words that the first of them
     answers with, to other questions. sources: how many articles say so; near-duplicates of one another count as one.
+    reports: what they report of what a yes-or-no question is about, where that is all that is known: a denial, an
+    accusation, or a statement on what is denied.
     """
 
     citations: tuple[int, ...]
     says: Literal["yes", "no"] | None
     answer: str | None
     sources: int
+    reports: Report | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +87,10 @@ class Difference:
 class Comparison:
     """What sources agree on, and where they don't; no side is taken.
 
-    verdict: `agree` (two sources or more, one side), `contested` (some say yes, some no), `differ` (different answers,
-    names or numbers), `one_source`, `unclear` (several, and what they say to it could not be told). summary: the same
-    in a sentence of ours; empty where it is unclear. sides: by their best citation.
+    verdict: `agree` (two sources or more, one side), `contested` (some say yes, some no; or some report a denial, some
+    an accusation), `differ` (different answers, or quotes of which one denies the other), `one_source`, `unclear`
+    (several, and what they say to it could not be told). summary: the same in a sentence of ours; empty where it is
+    unclear. sides: by their best citation.
     """
 
     verdict: Verdict

@@ -122,6 +122,7 @@ _FIELDS_OF = {
     ("Difference", "kind"): "`name`, `number`, or `statement`: two quotes of which one denies what the other says",
     ("Said", "kind"): "what is done by saying it: `says`, `denies`, `accuses`, `asks`, `doubts`",
     ("Side", "citations"): "the `n` of each, best first",
+    ("Side", "reports"): "where no yes or no is known: `denial`, `accusation`, or `statement`, on what is denied",
     ("Value", "n"): "the citation's place in the answer",
     ("Value", "part"): "the words, and where they stand in its article",
 }

@@ -181,15 +181,17 @@ def _by_side(comparison: Comparison, citations: Sequence[Citation]) -> Iterator[
 
 def _heading(side: Side) -> Remark:
     many = count(side.sources, "source")
-    if side.says:
-        return (f"{side.says.capitalize()} · {many}",)
+    if side.reports == "statement":
+        return (f"Also said by those who deny it · {many}",)
+    if word := side.says or side.reports:
+        return (f"{word.capitalize()} · {many}",)
     words = " ".join((side.answer or "").split())
     cut = words if len(words) <= LONGEST_HEADING else f"{words[: LONGEST_HEADING - 1].rstrip()}…"
     return (Theirs(cut), f" · {many}") if words else (many,)
 
 
 def _told(comparison: Comparison) -> frozenset[int]:
-    sides = (n for side in comparison.sides if side.says for n in side.citations)
+    sides = (n for side in comparison.sides if side.says or side.reports for n in side.citations)
     return frozenset(sides) | {value.n for found in comparison.differences for value in found.values}
 
 

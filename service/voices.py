@@ -1,30 +1,44 @@
-"""Ranked sentences -> voices: those that are nearly the same are one; and what each says to a yes-or-no question."""
+"""Ranked sentences -> voices: those that are nearly the same are one; and what each says to a yes-or-no question.
+
+Whether a sentence says yes or no is for an entailment model to say. Without one, and where it is not sure, denials and
+accusations are told apart by their words.
+"""
 
 import datetime as dt
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from functools import cached_property
+from itertools import islice, product
 from typing import Literal
 
+from index.encoding import Vectors
 from index.entailment import Entailment, Relation
 from index.ranking import Ranked
+from index.speakers import Attribution, Kind, attribution_of
 from index.store import Record
+from index.values import same_words
 from index.voices import gather
+from service.comparison import Report
 
 Word = Literal["yes", "no"]
 # Sentences that are judged against a question, at most.
-JUDGED = 8
-# Citations that may be given up for a sentence of another source that says yes or no.
-BROUGHT = 2
+JUDGED = 6
+# Citations that may be given up for what other sources say, or for what is said of what somebody denies.
+BROUGHT = 3
+# The cosine of a question and a sentence from which on a denial or an accusation in it is about what was asked.
+ABOUT = 0.45
+# The cosine of what is denied and a statement from which on that is about it.
+DENIED = 0.4
 # Pairs of citations that are judged against each other, at most, both ways.
 PAIRS = 3
+_REPORTS: Mapping[Kind, Report] = {"denies": "denial", "accuses": "accusation"}
 _WORDS: Mapping[Relation | None, Word | None] = {"supports": "yes", "opposes": "no", None: None}
 # The share of the shorter sentence's terms that two sentences have in common, to be about the same.
 ABOUT_THE_SAME = 0.4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Heard:
     """A ranked sentence and the version of the article that it stands in."""
 
@@ -41,14 +55,25 @@ class Heard:
         """The article's id."""
         return self.record.article.id
 
+    @cached_property
+    def said(self) -> Attribution | None:
+        """Whose statement it is."""
+        ordinal = self.ranked.candidate.sentence.ordinal
+        return attribution_of(self.record.article.text, self.record.sentences, ordinal)
+
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """A sentence, and where else it is written in nearly the same words. says: yes or no, where that is clear."""
+    """A sentence, and where else it is written in nearly the same words.
+
+    says: yes or no, where that is clear. reports: a denial of what was asked about, an accusation, or a statement on
+    what is denied.
+    """
 
     first: Heard
     others: tuple[Heard, ...] = ()
     says: Word | None = None
+    reports: Report | None = None
 
     @property
     def probability(self) -> float:
@@ -102,11 +127,56 @@ def judged(entailment: Entailment, question: str, voices: Sequence[Voice], wante
     return [replace(voice, says=says.get(place)) for place, voice in enumerate(voices)]
 
 
+def reported(voices: Sequence[Voice]) -> list[Voice]:
+    """Return the voices, some with what they report of what was asked: a denial, or an accusation."""
+    return [replace(voice, reports=_report(voice.first)) for voice in voices]
+
+
+def _report(heard: Heard) -> Report | None:
+    if heard.ranked.candidate.features.cosine < ABOUT:
+        return None
+    return _REPORTS.get(heard.said.kind) if heard.said else None
+
+
+def what_is_denied(voices: Sequence[Voice], wanted: int) -> str | None:
+    """Return what the best denial among the first `wanted` voices denies, in its words; None where there is none."""
+    denials = (voice.first for voice in voices[:wanted] if voice.reports == "denial")
+    for heard in denials:
+        if heard.said and heard.said.content:
+            # Without what is put in: "any weaponry, including drones, to Russia".
+            return re.sub(r",[^,]*,", "", heard.said.content.of(heard.record.article.text))
+    return None
+
+
+def with_statement(voices: Sequence[Voice], denied: Vectors) -> list[Voice]:
+    """Return the voices; of what those who deny it say besides, the nearest to what they deny is marked, if it is near.
+
+    denied: the direction of what is denied, shape (dim,).
+    """
+    deniers = [name for voice in voices if voice.reports == "denial" for name in _speakers(voice.first)]
+    near = {
+        place: float(denied @ voice.first.ranked.candidate.vector)
+        for place, voice in enumerate(voices)
+        if not _word(voice) and any(same_words(*two) for two in product(_speakers(voice.first), deniers))
+    }
+    nearest = max(near, key=lambda place: near[place], default=None)
+    if nearest is None or near[nearest] < DENIED:
+        return list(voices)
+    return [replace(one, reports="statement") if place == nearest else one for place, one in enumerate(voices)]
+
+
+def _speakers(heard: Heard) -> list[str]:
+    """Return who says it, and the name that this stands for."""
+    spans = (heard.said.speaker, heard.said.named) if heard.said else ()
+    return [span.of(heard.record.article.text) for span in spans if span]
+
+
 def chosen(voices: Sequence[Voice], wanted: int) -> list[Voice]:
-    """Return the first `wanted` voices; of those that say nothing the last give way to what other sources say."""
+    """Return the first `wanted` voices; of those that say nothing the last give way to what else is said of it."""
     shown = list(voices[:wanted])
-    for voice in islice(_of_other_sources(voices, wanted), BROUGHT):
-        weakest = next((place for place in reversed(range(1, len(shown))) if shown[place].says is None), None)
+    for voice in islice(_said_besides(voices, wanted), BROUGHT):
+        places = reversed(range(1, len(shown)))
+        weakest = next((place for place in places if not _word(shown[place])), None)
         if weakest is None:
             break
         del shown[weakest]
@@ -114,12 +184,18 @@ def chosen(voices: Sequence[Voice], wanted: int) -> list[Voice]:
     return shown
 
 
-def _of_other_sources(voices: Sequence[Voice], wanted: int) -> Iterable[Voice]:
-    """Yield what articles say of which nothing is shown that says the same."""
-    told = {(place.article_id, voice.says) for voice in voices[:wanted] for place in voice.places}
+def _word(voice: Voice) -> str | None:
+    return voice.says or voice.reports
+
+
+def _said_besides(voices: Sequence[Voice], wanted: int) -> Iterable[Voice]:
+    """Yield what articles say of which nothing is shown that says the same, where anything is said at all."""
+    told = {(place.article_id, _word(voice)) for voice in voices[:wanted] for place in voice.places}
+    if not any(word for _, word in told):
+        return
     for voice in voices[wanted:]:
-        if voice.says and (voice.first.article_id, voice.says) not in told:
-            told.add((voice.first.article_id, voice.says))
+        if _word(voice) and (voice.first.article_id, _word(voice)) not in told:
+            told.add((voice.first.article_id, _word(voice)))
             yield voice
 
 

@@ -30,7 +30,7 @@ def yes_no_question(statement: str, *, words: int = 18) -> str | None:
 
     A question longer than `words` is cut where a clause ends; None where it is then still half as long again.
     """
-    clause = _clause(statement)
+    clause = clause_of(statement)
     if clause is None:
         return None
     return _asked(clause.inverted(), clause.rest, clause.lead, words)
@@ -38,7 +38,7 @@ def yes_no_question(statement: str, *, words: int = 18) -> str | None:
 
 def subject_question(statement: str, *, words: int = 18) -> str | None:
     """Return the question that the subject of `statement` answers, or None where Who and What are both possible."""
-    clause = _clause(statement)
+    clause = clause_of(statement)
     asker = clause and _asker(clause)
     if clause is None or asker is None:
         return None
@@ -47,7 +47,7 @@ def subject_question(statement: str, *, words: int = 18) -> str | None:
 
 def time_question(statement: str, *, words: int = 18) -> str | None:
     """Return the question that the one date or year in `statement` answers, or None without exactly one."""
-    clause = _clause(statement)
+    clause = clause_of(statement)
     if clause is None or len(_YEAR.findall(statement)) > 1 or clause.verb in {"is", "are", "does", "do"}:
         return None
     rest = " ".join(clause.rest)
@@ -64,7 +64,7 @@ def time_question(statement: str, *, words: int = 18) -> str | None:
 
 def number_question(statement: str, *, words: int = 18) -> str | None:
     """Return the "How many" question that a plain "has 16 children" answers, or None."""
-    clause = _clause(statement)
+    clause = clause_of(statement)
     if clause is None or not clause.rest or clause.negation:
         return None
     number, *rest = clause.rest
@@ -82,7 +82,7 @@ def number_question(statement: str, *, words: int = 18) -> str | None:
 
 def to_statement(question: str) -> str | None:
     """Return the statement that a yes-or-no question asks about, without a full stop, or None in doubt."""
-    first, *rest = _words(question) or [""]
+    first, *rest = words_of(question) or [""]
     auxiliary = first.lower().replace("’", "'")
     if not question.rstrip().endswith("?") or auxiliary.removesuffix("n't") not in {*_AUXILIARIES, "ca", "wo"}:
         return None
@@ -154,7 +154,9 @@ def abridged(question: str, chance: Random) -> str:
 # --- the clause -------------------------------------------------------------------------------------------------
 
 
-class _Clause(NamedTuple):
+class Clause(NamedTuple):
+    """A statement, taken apart: its subject, its verb with its parts, and the rest, in words."""
+
     subject: list[str]
     verb: str
     """As it stands: an auxiliary without its n't, or the main verb."""
@@ -168,7 +170,7 @@ class _Clause(NamedTuple):
     """The "In 1903," in front, without its comma."""
 
     def inverted(self) -> list[str]:
-        subject = [_uncapitalised(self.subject, plural=self.is_plural), *self.subject[1:]]
+        subject = [uncapitalised(self.subject, plural=self.is_plural), *self.subject[1:]]
         if self.auxiliary:
             verb = {"can": "ca", "will": "wo"}.get(self.verb, self.verb) if self.negation else self.verb
             return [_capitalised(verb + self.negation), *subject]
@@ -192,29 +194,30 @@ class _Clause(NamedTuple):
         return not self.auxiliary and self.verb == self.lemma
 
 
-def _clause(statement: str) -> _Clause | None:
-    words = _words(statement)
+def clause_of(statement: str) -> Clause | None:
+    """Return a statement's parts; None where its verb or its subject is in doubt."""
+    words = words_of(statement)
     if not words or not 3 <= len(words) <= LONGEST_STATEMENT or statement.rstrip().endswith(("?", ":", "…", "...")):
         return None
-    words, lead = _without_lead(words)
+    words, lead = without_lead(words)
     if not words or not re.match(r"[A-Za-z0-9]", words[0]) or _bare(words[0]) in _NO_SUBJECT:
         return None
     found = _verb_at(words)
     if found is None:
         return None
     at, lemma, auxiliary = found
-    if re.match(r"[a-z]+(ed|ing|ly)$", words[0].lower()) and at > 1 and words[1].lower() in _PREPOSITIONS:
+    if re.match(r"[a-z]+(ed|ing|ly)$", words[0].lower()) and at > 1 and words[1].lower() in PREPOSITIONS:
         return None
     verb, negation = words[at].replace("’", "'"), ""
     if verb.endswith("n't"):
         verb, negation = {"ca": "can", "wo": "will"}.get(verb[:-3], verb[:-3]), "n't"
     rest = _ended(words[at + 1 :], main=None if auxiliary else verb)
-    if auxiliary and (not rest or (words[:at] == ["It"] and rest[0] in _PREPOSITIONS and "that" in rest)):
+    if auxiliary and (not rest or (words[:at] == ["It"] and rest[0] in PREPOSITIONS and "that" in rest)):
         return None
-    return _Clause(words[:at], verb, lemma, auxiliary, negation, rest, lead)
+    return Clause(words[:at], verb, lemma, auxiliary, negation, rest, lead)
 
 
-def _words(text: str) -> list[str]:
+def words_of(text: str) -> list[str]:
     """Return the words without citations, what stands in brackets, and the mark at the end."""
     text = re.sub(r" ?\[[^\][]{0,40}\]| ?\([^()]{0,200}\)", "", " ".join(text.split()))
     text = re.sub(r" ([,;:.])(?!\d)", r"\1", text).replace("—", " — ").replace(" – ", " — ")
@@ -224,7 +227,8 @@ def _words(text: str) -> list[str]:
     return [word for word in words if word]
 
 
-def _without_lead(words: list[str]) -> tuple[list[str], list[str]]:
+def without_lead(words: list[str]) -> tuple[list[str], list[str]]:
+    """Return the words without a link, a time or a place in front, and what that was."""
     text = " ".join(words)
     if link := _LINK.match(text):
         text = _capitalised(text[link.end() :])
@@ -248,7 +252,7 @@ def _verb_at(words: list[str]) -> tuple[int, str, bool] | None:
             if later is None or lemma in _SAYING:
                 return at, lemma, False
             # "The castle built in 1200 was closed": what looked like the verb is part of the subject.
-            if _is_participle(word) and words[at + 1] in _PREPOSITIONS and later <= LONGEST_SUBJECT + 2:
+            if _is_participle(word) and words[at + 1] in PREPOSITIONS and later <= LONGEST_SUBJECT + 2:
                 auxiliary = _auxiliary(words, later)
                 lemma = _BE_HAVE_DO.get(_positive(words[later]), words[later])
                 return None if auxiliary is None else (later, lemma, auxiliary)
@@ -262,12 +266,7 @@ def _auxiliary(words: list[str], at: int) -> bool | None:
     """Whether the word at `at` goes before the subject; None where it is no auxiliary, nor "has" as a main verb."""
     word = _positive(words[at])
     before = words[at - 1].lower()
-    if (
-        word not in _AUXILIARIES
-        or before in _DETERMINERS - _ALONE
-        or before in {"to", "and", "or"}
-        or before in _MODALS
-    ):
+    if word not in _AUXILIARIES or before in DETERMINERS - _ALONE or before in {"to", "and", "or"} or before in _MODALS:
         return None
     if word in _MODALS | _BE and at + 1 < len(words):
         return True
@@ -310,7 +309,7 @@ def _ends_subject(words: list[str], at: int) -> bool:
         return True
     if _is_adverb(before):
         return at > 1 and _ends_subject(words, at - 1)
-    open_still = before in _DETERMINERS - _ALONE or before in _PREPOSITIONS or before in _ADJECTIVES
+    open_still = before in DETERMINERS - _ALONE or before in PREPOSITIONS or before in _ADJECTIVES
     return not (
         open_still or before in {"and", "or", "nor", "to", "not", "more", "most"} or before.endswith(("'s", "’s"))
     )
@@ -355,7 +354,7 @@ def _holds_finite(words: Sequence[str]) -> bool:
     for at, word in enumerate(words[:8]):
         if word in _SUBORDINATING or word[-1] in ",;":
             return False
-        if at and (_positive(word) in _FINITE or (_main_verb(list(words), at) and words[0].lower() in _DETERMINERS)):
+        if at and (_positive(word) in _FINITE or (_main_verb(list(words), at) and words[0].lower() in DETERMINERS)):
             return True
     return False
 
@@ -374,7 +373,7 @@ def _trimmed(words: list[str]) -> list[str]:
 
 def _asked(head: Iterable[str], rest: Sequence[str], lead: Sequence[str], words: int) -> str | None:
     head = [part for piece in head for part in piece.split()]
-    rest = _cut(list(rest), words - len(head) - len(lead))
+    rest = cut(list(rest), words - len(head) - len(lead))
     asked = [*head, *rest, *lead]
     text = " ".join(asked).rstrip(" ,;:")
     doubtful = len(asked) > 1.5 * words or len(head) + len(rest) < 3 or not text
@@ -383,7 +382,7 @@ def _asked(head: Iterable[str], rest: Sequence[str], lead: Sequence[str], words:
     return _capitalised(text) + "?"
 
 
-def _cut(rest: list[str], room: int) -> list[str]:
+def cut(rest: list[str], room: int) -> list[str]:
     """Return `rest`, cut at the last end of a clause that leaves at most `room` words, else at the first end."""
     if len(rest) <= room:
         return rest
@@ -398,13 +397,13 @@ def _begins_clause(rest: Sequence[str], at: int) -> bool:
     if rest[at] in _SUBORDINATING - {"that", "how", "what", "whether", "if", "where", "which", "who", "whose", "than"}:
         return True
     if rest[at] in {"which", "who", "where", "whose"}:
-        return rest[at - 1] not in _PREPOSITIONS
+        return rest[at - 1] not in PREPOSITIONS
     # A comma between the items of a list ends nothing; one before "and" ends the list.
     listed = rest[at - 1].endswith(",") and any(w in {"and", "or"} for w in rest[at : at + 10])
     return rest[at - 1].endswith(",") and not listed and not re.match(r"\d", rest[at])
 
 
-def _asker(clause: _Clause) -> str | None:
+def _asker(clause: Clause) -> str | None:
     """Return "Who" or "What", or None where that cannot be told from the subject."""
     subject = [word for word in clause.subject if not _is_adverb(word.lower())] or clause.subject
     first, last = subject[0], subject[-1]
@@ -414,12 +413,12 @@ def _asker(clause: _Clause) -> str | None:
         return None
     if "and" in subject or (clause.lemma in {"include", "have"} and clause.is_plural):
         return None
-    if all(word[0].isupper() for word in subject) and first.lower() not in _DETERMINERS:
+    if all(word[0].isupper() for word in subject) and first.lower() not in DETERMINERS:
         if len(subject) == 1:
             return "Who" if clause.lemma in _HUMAN else None
         place = {word.strip(".,").lower() for word in subject} & _ORGANISATIONS or first.lower() in _PLACES
         return "What" if place else "Who" if len(subject) <= 4 and _NAME.fullmatch(" ".join(subject)) else None
-    head = next((subject[at - 1] for at, w in enumerate(subject) if at and w in _PREPOSITIONS), last).lower()
+    head = next((subject[at - 1] for at, w in enumerate(subject) if at and w in PREPOSITIONS), last).lower()
     if head in _PEOPLE or head.removesuffix("s") in _PEOPLE:
         return "Who"
     if last[0].isupper() and len(subject) > 1 and {word.lower() for word in subject} & _PEOPLE:
@@ -443,13 +442,13 @@ def _is_in_clause(before: Sequence[str]) -> bool:
     return aside or of_noun or any(word.rstrip(",") in _SUBORDINATING for word in before)
 
 
-def _uncapitalised(subject: Sequence[str], *, plural: bool) -> str:
+def uncapitalised(subject: Sequence[str], *, plural: bool) -> str:
     """Return the first word as it would stand inside a sentence."""
     first = subject[0]
     low = first.lower()
     if first in {"I", "A.", "I."} or not first.istitle() or _bare(first) in _PROPER:
         return first
-    if low in _DETERMINERS | _PRONOUNS | _PREPOSITIONS:
+    if low in DETERMINERS | _PRONOUNS | PREPOSITIONS:
         return low
     if len(subject) > 1 and subject[1][0].isupper():
         return first
@@ -533,7 +532,7 @@ def _is_adverb(word: str) -> bool:
 def _opens_phrase(word: str) -> bool:
     """Whether a word stands where a verb's object or adverbial begins."""
     low = word.rstrip(",").lower()
-    closed = low in _DETERMINERS or low in _PREPOSITIONS or low in _PRONOUNS or low in _SUBORDINATING or low == "to"
+    closed = low in DETERMINERS or low in PREPOSITIONS or low in _PRONOUNS or low in _SUBORDINATING or low == "to"
     return closed or not word[0].islower() or _is_adverb(low)
 
 
@@ -569,7 +568,7 @@ def _subject_length(words: Sequence[str], auxiliary: str) -> int:
         before, word = words[at - 1], words[at]
         if word in _SUBORDINATING:
             return 0
-        inside = before.lower() in _DETERMINERS - _ALONE or before in _PREPOSITIONS or before in {"and", "or"}
+        inside = before.lower() in DETERMINERS - _ALONE or before in PREPOSITIONS or before in {"and", "or"}
         if inside or word in {"of", "and", "or"}:
             continue
         if ends(word) and not before.endswith(("'s", "’s", "s'", "s’")):
@@ -583,7 +582,7 @@ def _subject_length(words: Sequence[str], auxiliary: str) -> int:
             # After a name the predicate begins, unless the name goes on as a noun ("Did Apple shares fall").
             nothing_later = not any(ends(later) for later in words[at + 1 : at + 3])
             return at if nothing_later and auxiliary in _BE | _DOING else 0
-        if auxiliary in _BE and (word in _PREPOSITIONS or (at == len(words) - 1 and at > 1)):
+        if auxiliary in _BE and (word in PREPOSITIONS or (at == len(words) - 1 and at > 1)):
             return at if at == len(words) - 1 else 0
     return 0
 
@@ -592,7 +591,7 @@ def _ends_at(auxiliary: str) -> Callable[[str], bool]:
     """Return what tells the word with which the predicate begins."""
 
     def after_be(word: str) -> bool:
-        predicate = word in _DETERMINERS or _is_participle(word) or word in _ADJECTIVES
+        predicate = word in DETERMINERS or _is_participle(word) or word in _ADJECTIVES
         return predicate or word == "not" or _is_adverb(word) or (word.endswith("ing") and len(word) > 5)
 
     def after_have(word: str) -> bool:
@@ -630,7 +629,7 @@ def _like_name(name: str, known: str, others: Sequence[str]) -> Iterator[str]:
 
 
 def _calendar(name: str) -> str:
-    return "month" if name in _MONTHS else "day" if name in _DAYS else ""
+    return "month" if name in MONTHS else "day" if name in _DAYS else ""
 
 
 def _like_number(number: str, known: str, others: Sequence[str]) -> Iterator[str]:
@@ -674,7 +673,8 @@ def _sequence(words: str) -> tuple[str, ...]:
     return tuple(words.split())
 
 
-def _set(words: str) -> set[str]:
+def word_set(words: str) -> set[str]:
+    """Return the words of a list that is written with spaces."""
     return set(words.split())
 
 
@@ -708,7 +708,7 @@ _PASTS = {entry[0]: entry[1] for entry in _FORMS} | {"be": "was"}
 _LEMMAS = {entry[1]: entry[0] for entry in _FORMS if entry[0] != "lie"}
 _PARTICIPLES = {entry[-1] for entry in _FORMS} | {"been", "born", "overrun", "known", "proven", "sewn", "sown"}
 _UNCHANGED = {entry[0] for entry in _FORMS if entry[0] == entry[1]}
-_NOUNLIKE = _UNCHANGED | _set(
+_NOUNLIKE = _UNCHANGED | word_set(
     """bit bore bound broke cast felt ground left lay lit meant rose saw shot spoke thought wound stole wove bent led"""
 )
 
@@ -742,7 +742,7 @@ rotate save separate settle shape speed spend split suit sponsor succeed surrend
 worship
 """
 _VERBS = set(_VERBS_ONLY.split()) | {entry[0] for entry in _FORMS}
-_VERBS_AND_NOUNS = _set(
+_VERBS_AND_NOUNS = word_set(
     """act aim answer appeal attack attempt attract award bear beat bend bet bind bite blow break broadcast burst buy
     call cast catch cause change claim close contact contract contrast control cost cover cross cut deal
     decrease defeat demand design display draw dream drink drive end escape experience export express face fall
@@ -766,40 +766,42 @@ _AUXILIARIES = _BE | _HAVE | _DOING | _MODALS
 _FINITE = _BE | _HAVE | _MODALS | {"cannot"}
 _BE_HAVE_DO = {**dict.fromkeys(_BE, "be"), **dict.fromkeys(_HAVE, "have"), **dict.fromkeys(_DOING, "do")}
 
-_DETERMINERS = _set(
+DETERMINERS = word_set(
     """the a an this that these those each every some any no all both many most several few various another other such
     his her its their our my your one two three four five six seven eight nine ten eleven twelve much either
     neither more less enough half"""
 )
-_ALONE = _set("this that these those each some all both many most several few one two three four half")
+_ALONE = word_set("this that these those each some all both many most several few one two three four half")
 """Determiners that can be a whole subject."""
-_PRONOUNS = _set("he she it they we you i there this these those who which him them us everyone someone nobody")
+_PRONOUNS = word_set("he she it they we you i there this these those who which him them us everyone someone nobody")
 _NOMINATIVE = {"he", "she", "they", "we", "I"}
-_PREPOSITIONS = _set(
+PREPOSITIONS = word_set(
     """in on at by for from with of to into onto over under between among through during since until after before
     against about around across along behind beyond near within without upon toward towards via per despite
     unlike like as throughout outside inside below above beside besides including following amid amidst off out
     up down given due according"""
 )
-_SUBORDINATING = _set(
+_SUBORDINATING = word_set(
     """that which who whom whose where when why how what whether if because although though while whereas unless since
     after before until once so than whereby wherein"""
 )
-_NO_SUBJECT = (_PREPOSITIONS - {"like"}) | (_SUBORDINATING - {"that"})
-_NO_SUBJECT |= _set(
+_NO_SUBJECT = (PREPOSITIONS - {"like"}) | (_SUBORDINATING - {"that"})
+_NO_SUBJECT |= word_set(
     """and but or nor so yet as however also then thus therefore hence moreover furthermore meanwhile later today
     currently historically originally initially finally recently first second third here not only rather even
     just still nevertheless instead indeed again perhaps maybe often usually generally typically eventually
     subsequently additionally see note let please directly beneath being having despite yes no among none never
     rarely seldom neither both either like together whatever whoever there's"""
 )
-_ADVERBS = _set(
+_ADVERBS = word_set(
     """also not never always often still soon then now just even ever once again already almost later first thus
     therefore however sometimes usually perhaps too instead indeed yet both alone together rather quite
     eventually"""
 )
-_NO_ADVERB = _set("family italy july assembly supply reply apply italy anomaly monopoly ally daily early only likely")
-_ADJECTIVES = _set(
+_NO_ADVERB = word_set(
+    "family italy july assembly supply reply apply italy anomaly monopoly ally daily early only likely"
+)
+_ADJECTIVES = word_set(
     """new old large small great good bad big high low early late long short young major minor main modern ancient
     western eastern northern southern central first second third last next recent current former original common
     different important local national international public private human social political economic military
@@ -809,7 +811,7 @@ _ADJECTIVES = _set(
     lowest largest smallest oldest dead alive able available likely true false real safe rich poor hot cold dark
     wide deep heavy"""
 )
-_COMMON = _set(
+_COMMON = word_set(
     """people men women children students scientists researchers critics historians scholars water light oil gas air
     blood cells plants animals dogs cats birds fish trees teachers workers police parliament government
     education health research evidence data studies patients mice rats cancer exposure treatment food music art
@@ -821,7 +823,7 @@ _COMMON = _set(
     increased reduced low loss lack levels use imperial complexity pharmacists pharmacies income inequality
     proteins bacteria viruses insulin vitamin"""
 )
-_PROPER = _set(
+_PROPER = word_set(
     """english french german italian spanish dutch british american chinese japanese russian indian african european
     asian christian muslim jewish catholic islamic greek roman latin arab turkish polish swedish danish irish
     scottish welsh january february march april june july august september october november december monday
@@ -832,26 +834,26 @@ _PROPER = _set(
     portugal bengal netherlands athens paris wales texas congress god beatles huguenots normans yankees olympics
     alps andes"""
 )
-_PLURAL_WORDS = _set(
+_PLURAL_WORDS = word_set(
     """they we you people men women children these those some many most several few both others all police mice data
     bacteria media fish scientists critics"""
 )
-_NO_PAST = _set(
+_NO_PAST = word_set(
     """need seed speed breed feed bleed indeed exceed proceed succeed united allied hundred sacred naked wicked kindred
     embed shred unprecedented so-called red bed shed biped steed tweed weed greed creed aged beloved infrared
     hatred moped"""
 )
 _NO_NOUN = (
-    _PREPOSITIONS | _SUBORDINATING | _DETERMINERS | {"percent", "million", "billion", "times", "and", "or", "years"}
+    PREPOSITIONS | _SUBORDINATING | DETERMINERS | {"percent", "million", "billion", "times", "and", "or", "years"}
 )
 _HOLDING = {"have", "contain", "include", "own", "employ", "win", "comprise", "publish", "write", "serve", "operate"}
-_SAYING = _set("say believe think claim argue state show suggest find know report announce feel conclude note mean")
-_HUMAN = _set(
+_SAYING = word_set("say believe think claim argue state show suggest find know report announce feel conclude note mean")
+_HUMAN = word_set(
     """say believe think claim argue state suggest write marry die invent study teach work know tell speak want feel
     decide refuse ask graduate paint compose discover read explain admit deny announce resign meet visit
     describe born see hear go travel love learn note propose vote"""
 )
-_PEOPLE = _set(
+_PEOPLE = word_set(
     """man woman people person king queen emperor president minister scientist player teacher student author singer
     actor writer poet artist leader general officer soldier lawyer doctor engineer historian chief mayor
     governor senator judge prince princess pope bishop physicist chemist critic child boy girl mother father son
@@ -859,7 +861,7 @@ _PEOPLE = _set(
     citizen coach professor chancellor pharmacist patient men women children police sir lord captain colonel
     commander astronaut farmer spokesman spokeswoman"""
 )
-_ORGANISATIONS = _set(
+_ORGANISATIONS = word_set(
     """university college school institute company corporation inc group league club church council committee agency
     department ministry court party union association society foundation bank commission congress parliament
     senate army navy force forces empire dynasty kingdom republic state states city county river lake mountain
@@ -872,18 +874,18 @@ _ORGANISATIONS = _set(
     orchestra team united panthers broncos code language languages canal march fund rights years age period
     culture religion media software tv radio world international"""
 )
-_PLACES = _set(
+_PLACES = word_set(
     """north south east west new los las san santa saint st great royal national united central hong sri saudi costa el
     cape fort port mount lake western eastern northern southern european american british french german african
     asian chinese japanese russian english soviet roman greek federal international global super doctor apollo
     world big free black red white old first second third"""
 )
-_DROPPED_FIRST = _set("the a an is are was were did does do has have had be been of it")
+_DROPPED_FIRST = word_set("the a an is are was were did does do has have had be been of it")
 _FUNCTION = (
-    _DETERMINERS | _PRONOUNS | _PREPOSITIONS | _SUBORDINATING | _AUXILIARIES | {"and", "or", "but", "not", "be", "been"}
+    DETERMINERS | _PRONOUNS | PREPOSITIONS | _SUBORDINATING | _AUXILIARIES | {"and", "or", "but", "not", "be", "been"}
 )
 
-_MONTHS = _sequence("January February March April May June July August September October November December")
+MONTHS = _sequence("January February March April May June July August September October November December")
 _DAYS = _sequence("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
 
 _PAIRS = """
@@ -939,7 +941,7 @@ _SILENT_E_TOO = re.compile(
 
 _YEAR = re.compile(r"(?<![\d.,])(?:1\d{3}|20\d\d)(?![\d%]|,\d|\.\d)")
 _NUMBER = re.compile(r"(?<![\w.,–-])\d{1,3}(?:,\d{3})+(?![\w,])|(?<![\w.,–-])\d{1,9}(?:\.\d{1,4})?(?![\w–]|[,.]\d)")
-_DOUBLED = _set(
+_DOUBLED = word_set(
     """occur refer prefer permit commit admit submit control compel transfer regret equip omit incur deter confer rebel
     propel expel patrol infer concur recur emit transmit acquit program kidnap format quit"""
 )
@@ -948,7 +950,7 @@ _COUNT = re.compile(
     r"fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|twenty"
 )
 _NAME = re.compile(r"\b[A-Z][\w-]*(?: (?:[A-Z]\. )?[A-Z][\w-]*)*")
-_MONTH = rf"(?:{'|'.join(_MONTHS)})"
+_MONTH = rf"(?:{'|'.join(MONTHS)})"
 _DATE = (
     rf"(?:\d{{1,2}} {_MONTH}(?:,? \d{{4}})?|{_MONTH}(?: \d{{1,2}}(?!\d)(?:, \d{{4}})?|,? \d{{4}})?"
     r"|(?:the )?(?:early |late |mid-)?(?:1\d{3}|20\d\d)s?)"

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from index.entailment_network import EntailmentNetwork
 from index.frames import Framer
 from index.network import ReaderNetwork
 from training.batches import TrainingBatch, batch
@@ -87,7 +88,7 @@ def train(
         handle.remove()
 
 
-def trainable(network: ReaderNetwork, frozen: int) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+def trainable(network: ReaderNetwork | EntailmentNetwork, frozen: int) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """Return the parameters that are trained, of the encoder and of the heads; all others are frozen."""
     fixed = ("encoder.embeddings.", "encoder.pooler.", *(f"encoder.encoder.layer.{layer}." for layer in range(frozen)))
     body: list[nn.Parameter] = []
@@ -99,7 +100,7 @@ def trainable(network: ReaderNetwork, frozen: int) -> tuple[list[nn.Parameter], 
     return body, heads
 
 
-def drop_channels(network: ReaderNetwork, recipe: Recipe) -> list[RemovableHandle]:
+def drop_channels(network: ReaderNetwork | EntailmentNetwork, recipe: Recipe) -> list[RemovableHandle]:
     """Have the trained layers add what they make without a share of its channels, the same ones for all tokens.
 
     Variational dropout (Gal and Ghahramani 2016, arXiv:1512.05287): one random number for each channel of a passage.

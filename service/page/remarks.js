@@ -19,7 +19,7 @@ export function summary({ comparison }) {
 /** The numbers of the citations that a comparison tells of. */
 export function toldOf(comparison) {
   if (!comparison) return new Set();
-  const sides = comparison.sides.filter((side) => side.says).flatMap((side) => side.citations);
+  const sides = comparison.sides.filter((side) => side.says || side.reports).flatMap((side) => side.citations);
   return new Set([...sides, ...comparison.differences.flatMap((one) => one.values.map((value) => value.n))]);
 }
 
@@ -40,7 +40,9 @@ export function groups(comparison, citations) {
 
 function heading(side) {
   const sources = many(side.sources, "source");
-  if (side.says) return [`${side.says === "yes" ? "Yes" : "No"} · ${sources}`];
+  if (side.reports === "statement") return [`Also said by those who deny it · ${sources}`];
+  const word = side.says || side.reports;
+  if (word) return [`${word[0].toUpperCase()}${word.slice(1)} · ${sources}`];
   const words = (side.answer ?? "").split(/\s+/u).filter(Boolean).join(" ");
   if (!words) return [sources];
   const points = [...words];

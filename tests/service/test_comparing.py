@@ -4,7 +4,7 @@ from typing import Literal
 from index.articles import Span
 from service.citations import Quotation, part_of
 from service.comparing import Compared, compare
-from service.comparison import Comparison
+from service.comparison import Comparison, Report
 
 
 def _quote(n: int, text: str, source: str, start: int = 100) -> Quotation:
@@ -30,13 +30,14 @@ def _compared(
     part: str | None = None,
     *,
     says: Literal["yes", "no"] | None = None,
+    reports: Report | None = None,
     weighs: bool = True,
     also: Sequence[str] = (),
 ) -> Compared:
     quote = _quote(n, text, source)
     at = 100 + text.index(part) if part else 0
     found = part_of(quote, Span(at, at + len(part))) if part else None
-    return Compared(n, quote, found, says, frozenset({source, *also}), weighs)
+    return Compared(n, quote, found, says, reports, frozenset({source, *also}), weighs)
 
 
 def _told(question: str, *compared: Compared) -> Comparison:
@@ -141,3 +142,24 @@ def test_quotes_of_which_one_denies_the_other_are_told_whole() -> None:
         (1, "Prices rose."),
         (2, "Prices fell."),
     ]
+
+
+def test_denials_and_accusations_are_counted_where_no_yes_or_no_is_known() -> None:
+    denied = [_compared(n, "He denies it.", source, reports="denial") for n, source in ((1, "a"), (2, "b"))]
+    beside = _compared(3, "We sold some before.", "a", reports="statement")
+    told = _told("Did he deny it?", *denied, beside)
+    assert (told.verdict, told.summary) == ("agree", "2 sources report a denial.")
+    assert [(side.reports, side.citations) for side in told.sides] == [("denial", (1, 2)), ("statement", (3,))]
+    accused = _compared(4, "They blame him.", "c", reports="accusation")
+    told = _told("Did he do it?", *denied, accused)
+    assert (told.verdict, told.summary) == ("contested", "2 sources report a denial, 1 source reports an accusation.")
+    assert all(side.says is None for side in told.sides)
+
+
+def test_what_says_yes_or_no_goes_before_what_only_reports() -> None:
+    told = _told(
+        "Did he do it?",
+        _compared(1, "He denies it.", "a", reports="denial", says="no"),
+        _compared(2, "They blame him.", "b", reports="accusation"),
+    )
+    assert [(side.says, side.reports, side.citations) for side in told.sides] == [("no", None, (1,))]

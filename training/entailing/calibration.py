@@ -12,8 +12,9 @@ from training.entailing.pairs import OPPOSES, SUPPORTS, Pair
 
 # What is said is to be right this often, of each source that was held out; more than .85, as it is chosen there.
 PRECISION = 0.88
-# A source of which less can be said has no part in the choice.
-FEWEST = 4
+# What is said of one source counts for the choice from so much on; and so much must be said of all together.
+FEWEST_OF_ONE = 4
+FEWEST = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,24 +58,25 @@ def calibrate(pairs: Sequence[Pair], logits: Tensor) -> Calibration:
     optimizer.step(loss)  # type: ignore[no-untyped-call]
     fitted = Calibration(tuple(scale.tolist()), tuple(bias.tolist()), (None, None))
     likely = fitted.probabilities(logits)
-    thresholds = []
-    for relation in (SUPPORTS, OPPOSES):
-        found = []
-        for source in sorted({pair.source for pair in pairs}):
-            rows = [row for row, pair in enumerate(pairs) if pair.source == source]
-            found.append(threshold(likely[rows, relation], relations[rows] == relation))
-        thresholds.append(max((one for one in found if one is not None), default=None))
+    sources = [pair.source for pair in pairs]
+    thresholds = [threshold(likely[:, one], relations == one, sources) for one in (SUPPORTS, OPPOSES)]
     return Calibration(fitted.scale, fitted.bias, (thresholds[0], thresholds[1]))
 
 
-def threshold(likely: Tensor, right: Tensor) -> float | None:
-    """Return the least probability from which on enough is right; None where there is none above a half."""
-    order = torch.argsort(likely, descending=True)
-    precision = right[order].cumsum(0) / torch.arange(1, len(order) + 1)
-    enough = (precision >= PRECISION) & (likely[order] > 1 / 2)
-    enough[: FEWEST - 1] = False
-    places = enough.nonzero()
-    return None if not len(places) else float(likely[order][places[-1]])
+def threshold(likely: Tensor, right: Tensor, sources: Sequence[str]) -> float | None:
+    """Return the least probability from which on enough is right, of each source of which something is still said.
+
+    None where so little can be said at such a precision that it may be chance.
+    """
+    rows = {one: torch.tensor([source == one for source in sources]) for one in set(sources)}
+    for least in sorted({one for one in likely.tolist() if one > 1 / 2}):
+        said = likely >= least
+        if int(said.sum()) < FEWEST:
+            return None
+        of_each = [right[said & own].float() for own in rows.values()]
+        if all(len(one) < FEWEST_OF_ONE or one.mean() >= PRECISION for one in of_each):
+            return float(least)
+    return None
 
 
 def _weights(pairs: Sequence[Pair]) -> Tensor:

@@ -16,7 +16,7 @@ from index.splitting import split_sentences
 from training.entailing.pairs import NEITHER, OPPOSES, SUPPORTS, Pair
 from training.entailing.statements import Paragraph, denied_statement, question_or_statement
 from training.sources import Record, records
-from training.synthesis import _set, to_statement
+from training.synthesis import to_statement, word_set
 
 _LABELS = {"SUPPORT": SUPPORTS, "CONTRADICT": OPPOSES, "yes": SUPPORTS, "no": OPPOSES, "maybe": NEITHER}
 _TURNED = {SUPPORTS: OPPOSES, OPPOSES: SUPPORTS, NEITHER: NEITHER}
@@ -202,8 +202,8 @@ def _overlap(one: str, other: str) -> bool:
 
 
 _DOING = frozenset(["did", "does", "do"])
-_TURNING = _DOING | _set("is was are were has had have can could will would")
-_PLACING = _set("in at on by from near under during since after before between along within around")
+_TURNING = _DOING | word_set("is was are were has had have can could will would")
+_PLACING = word_set("in at on by from near under during since after before between along within around")
 _ONLY_ONE = re.compile(
     r"\b[Tt]he (?:first|last|only|name|capital|title|\w+est)\b|^Who (?:is|was) the |^What (?:is|was) the "
 )

@@ -22,19 +22,19 @@ from training.entailing.lexicon import Lexicon, gerund
 from training.entailing.pairs import NEITHER, OPPOSES, SUPPORTS, Pair
 from training.entailing.phrases import phrases
 from training.synthesis import (
-    _DETERMINERS,
-    _MONTHS,
-    _PREPOSITIONS,
-    _Clause,
-    _clause,
-    _cut,
-    _set,
-    _uncapitalised,
-    _without_lead,
-    _words,
+    DETERMINERS,
+    MONTHS,
+    PREPOSITIONS,
+    Clause,
+    clause_of,
+    cut,
     past,
     third_person,
     to_statement,
+    uncapitalised,
+    without_lead,
+    word_set,
+    words_of,
     yes_no_question,
 )
 
@@ -54,12 +54,12 @@ class Versions:
     """Two versions of a clause, what follows the clause in its sentence, and which relations they can have."""
 
     kind: str
-    first: _Clause
-    second: _Clause
-    short: tuple[_Clause, _Clause]
+    first: Clause
+    second: Clause
+    short: tuple[Clause, Clause]
     tail: list[str]
 
-    def clause(self, fact: Fact, *, short: bool) -> _Clause:
+    def clause(self, fact: Fact, *, short: bool) -> Clause:
         if short:
             return self.short[fact.second]
         return self.second if fact.second else self.first
@@ -83,7 +83,7 @@ class Statements:
         text = " ".join(sentence for one in paragraphs for sentence in one.sentences)
         self._known = frozenset(re.findall(r"[a-z]{3,}", text))
         names = re.findall(r"(?<=[a-z,] )[A-Z][a-z]{2,}(?: [A-Z][a-z]{2,}){0,2}(?=[ ,.])", text)
-        self._names = sorted({name for name in names if name.split()[0] not in _MONTHS})
+        self._names = sorted({name for name in names if name.split()[0] not in MONTHS})
         adverbials = re.findall(r" ((?:in|during|at|for|after|with|near) [\w ]{3,24}?)\.(?= |$)", text)
         self._adverbials = sorted({one for one in adverbials if not re.search(r"\b(?:which|that|and|or)\b", one)})
 
@@ -92,7 +92,7 @@ class Statements:
         for number, sentence in enumerate(paragraph.sentences):
             if len(sentence) > 450 or _says_i(sentence):
                 continue
-            clause = _clause(sentence)
+            clause = clause_of(sentence)
             if clause is None or negated(clause) is None or _is_bare(clause):
                 continue
             for _ in range(draws):
@@ -100,7 +100,7 @@ class Statements:
                 if pair is not None:
                     yield pair
 
-    def _pair(self, paragraph: Paragraph, number: int, clause: _Clause) -> Pair | None:
+    def _pair(self, paragraph: Paragraph, number: int, clause: Clause) -> Pair | None:
         chance = self._chance
         if chance.random() < 0.14:
             made = self._numbers(paragraph.sentences[number], clause)
@@ -122,7 +122,7 @@ class Statements:
 
     # facts
 
-    def _fact(self, paragraph: Paragraph, number: int, clause: _Clause) -> tuple[str, str, int] | None:
+    def _fact(self, paragraph: Paragraph, number: int, clause: Clause) -> tuple[str, str, int] | None:
         chance = self._chance
         versions = self._versions(paragraph.sentences[number], clause)
         if versions is None:
@@ -171,7 +171,7 @@ class Statements:
         if self._chance.random() < 0.5:
             return max(others, key=lambda other: len(own & _stems(other)))
         near = self._chance.choice(others)
-        other = _clause(near)
+        other = clause_of(near)
         denied = other and _rendered(other, denied=True, chance=self._chance)
         return f"{denied}." if denied and self._chance.random() < 0.4 else near
 
@@ -196,16 +196,16 @@ class Statements:
         said = _rendered(clause, denied=fact.denied, chance=chance, inside=True)
         return None if said is None else _frame(chance.choice(phrases("saying")), speaker, said, chance)
 
-    def _reported_hypothesis(self, clause: _Clause, speaker: str, *, denied: bool) -> str:
+    def _reported_hypothesis(self, clause: Clause, speaker: str, *, denied: bool) -> str:
         frames = phrases("denied, to be asked about") if denied else phrases("said, to be asked about")
         said = " ".join(_stated(clause, inside=True))
         return _frame(self._chance.choice(frames), speaker, said, self._chance).rstrip(".")
 
-    def _framed(self, clause: _Clause, speaker: str, frames: Sequence[str]) -> str:
+    def _framed(self, clause: Clause, speaker: str, frames: Sequence[str]) -> str:
         said = " ".join(_stated(clause, inside=True))
         return _frame(self._chance.choice(frames), speaker, said, self._chance)
 
-    def _open(self, clause: _Clause, speaker: str) -> str:
+    def _open(self, clause: Clause, speaker: str) -> str:
         if not clause.auxiliary and self._chance.random() < 0.3:
             subject = " ".join(clause.subject)
             form = self._chance.choice(phrases("intending")).format(
@@ -214,7 +214,7 @@ class Statements:
             return " ".join([form, clause.lemma, *clause.rest]) + "."
         return self._framed(clause, speaker, phrases("leaving open"))
 
-    def _own(self, clause: _Clause, *, denied: bool) -> str | None:
+    def _own(self, clause: Clause, *, denied: bool) -> str | None:
         """Return what the subject itself, or someone about it, says of its deed: "Iran denied sending drones"."""
         if clause.auxiliary or clause.subject[0].lower() in {"it", "there", "this", "that"}:
             return None
@@ -237,16 +237,16 @@ class Statements:
 
     # versions
 
-    def _versions(self, sentence: str, clause: _Clause) -> Versions | None:
+    def _versions(self, sentence: str, clause: Clause) -> Versions | None:
         chance = self._chance
         room = chance.choice((5, 8, 12, 18))
-        brief = _cut(clause.rest, room)
+        brief = cut(clause.rest, room)
         if len(brief) < 1:
             return None
         short = clause._replace(rest=brief)
-        words, _ = _without_lead(_words(sentence))
+        words, _ = without_lead(words_of(sentence))
         tail = words[len(clause.subject) + 1 + len(clause.rest) :]
-        makers: list[Callable[[_Clause], tuple[str, _Clause, _Clause] | None]] = [
+        makers: list[Callable[[Clause], tuple[str, Clause, Clause] | None]] = [
             self._opposite,
             self._opposite,
             self._other_number,
@@ -270,8 +270,8 @@ class Statements:
             return Versions(kind, *full, (one, two), tail)
         return None
 
-    def _opposite(self, clause: _Clause) -> tuple[str, _Clause, _Clause] | None:
-        found: list[_Clause] = []
+    def _opposite(self, clause: Clause) -> tuple[str, Clause, Clause] | None:
+        found: list[Clause] = []
         for lemma_or_form in [clause.verb]:
             if clause.auxiliary:
                 break
@@ -288,20 +288,20 @@ class Statements:
                     found.append(clause._replace(rest=_with(clause.rest, at, opposite + word[len(bare) :])))
         return ("contrary", clause, self._chance.choice(found)) if found else None
 
-    def _other_number(self, clause: _Clause) -> tuple[str, _Clause, _Clause] | None:
-        places = [at for at, word in enumerate(clause.rest) if _DIGITS.fullmatch(word) or word.strip(",") in _MONTHS]
+    def _other_number(self, clause: Clause) -> tuple[str, Clause, Clause] | None:
+        places = [at for at, word in enumerate(clause.rest) if _DIGITS.fullmatch(word) or word.strip(",") in MONTHS]
         if not places:
             return None
         at = self._chance.choice(places)
         word = clause.rest[at]
         bare = word.strip(",")
-        if bare in _MONTHS:
-            other = self._chance.choice([month for month in _MONTHS if month != bare])
+        if bare in MONTHS:
+            other = self._chance.choice([month for month in MONTHS if month != bare])
         else:
             other = _changed(bare, self._chance)
         return "contrary", clause, clause._replace(rest=_with(clause.rest, at, other + word[len(bare) :]))
 
-    def _swapped(self, clause: _Clause) -> tuple[str, _Clause, _Clause] | None:
+    def _swapped(self, clause: Clause) -> tuple[str, Clause, Clause] | None:
         """Swap who did it and to whom, where the one excludes the other."""
         text = " ".join(clause.rest)
         than = re.match(r"((?:\w+ ){0,3}\w+ than )([A-Z][\w-]+(?: [A-Z][\w-]+){0,2})(?=$|[ ,])", text)
@@ -312,11 +312,11 @@ class Statements:
         rest = found[1] + _inside(clause) + text[found.end() :]
         return "contrary", clause, clause._replace(subject=_capitalised(found[2]).split(), rest=rest.split())
 
-    def _with_detail(self, clause: _Clause) -> tuple[str, _Clause, _Clause] | None:
+    def _with_detail(self, clause: Clause) -> tuple[str, Clause, Clause] | None:
         starts = [
             at for at in range(2, len(clause.rest)) if clause.rest[at] in _ADVERBIAL and len(clause.rest) - at < 6
         ]
-        if starts and clause.rest[starts[0] - 1] not in _PREPOSITIONS:
+        if starts and clause.rest[starts[0] - 1] not in PREPOSITIONS:
             return (
                 "detail",
                 clause,
@@ -326,18 +326,18 @@ class Statements:
             return None
         return "detail", clause._replace(rest=[*clause.rest, *self._chance.choice(self._adverbials).split()]), clause
 
-    def _other_name(self, clause: _Clause) -> tuple[str, _Clause, _Clause] | None:
+    def _other_name(self, clause: Clause) -> tuple[str, Clause, Clause] | None:
         name = self._chance.choice(self._names).split()
-        if all(word[0].isupper() and word.lower() not in _DETERMINERS for word in clause.subject):
+        if all(word[0].isupper() and word.lower() not in DETERMINERS for word in clause.subject):
             return "other", clause, clause._replace(subject=name)
         text = " ".join(clause.rest)
         found = re.search(r"(?<= )[A-Z][a-z]{2,}(?: [A-Z][a-z]{2,}){0,2}", text)
-        if found is None or found[0] in _MONTHS:
+        if found is None or found[0] in MONTHS:
             return None
         changed = text[: found.start()] + " ".join(name) + text[found.end() :]
         return "other", clause, clause._replace(rest=changed.split())
 
-    def _worded(self, clause: _Clause) -> _Clause:
+    def _worded(self, clause: Clause) -> Clause:
         """Return the clause with one or two words exchanged for others that mean the same, or as it was."""
         chance = self._chance
         if chance.random() < 0.5:
@@ -352,10 +352,10 @@ class Statements:
 
     # numbers
 
-    def _numbers(self, sentence: str, clause: _Clause) -> tuple[str, str, int] | None:
+    def _numbers(self, sentence: str, clause: Clause) -> tuple[str, str, int] | None:
         """Make a pair of two amounts of one thing, as ranges: one within the other, apart, or overlapping."""
         chance = self._chance
-        short = clause._replace(rest=_cut(clause.rest, 14))
+        short = clause._replace(rest=cut(clause.rest, 14))
         places = [at for at, word in enumerate(short.rest) if _is_amount(short.rest, at)]
         if not places or clause.negation or "not" in clause.rest:
             return None
@@ -376,7 +376,7 @@ class Statements:
             if compare(ours, theirs) == relation:
                 premise = clause._replace(rest=_with(clause.rest, at, read + mark))
                 hypothesis = short._replace(rest=_with(short.rest, at, asked + mark))
-                tail = _without_lead(_words(sentence))[0][len(clause.subject) + 1 + len(clause.rest) :]
+                tail = without_lead(words_of(sentence))[0][len(clause.subject) + 1 + len(clause.rest) :]
                 made = " ".join([*_stated(premise, lead=True), *tail]).rstrip(" .,;") + "."
                 return made, " ".join(_stated(hypothesis)) + ".", relation
         return None
@@ -447,7 +447,7 @@ def compare(premise: Range, hypothesis: Range) -> int:
 # --- clauses ----------------------------------------------------------------------------------------------------
 
 
-def negated(clause: _Clause) -> list[str] | None:
+def negated(clause: Clause) -> list[str] | None:
     """Return verb and rest of the opposite of `clause`, which has none of its own, or None where that is in doubt."""
     verb, rest = clause.verb, clause.rest
     text = {word.lower().strip(",") for word in [*clause.subject, *rest, *clause.lead]}
@@ -465,17 +465,17 @@ def negated(clause: _Clause) -> list[str] | None:
     return [f"{helper} not", clause.lemma, *rest]
 
 
-def _stated(clause: _Clause, *, lead: bool = False, inside: bool = False) -> list[str]:
+def _stated(clause: Clause, *, lead: bool = False, inside: bool = False) -> list[str]:
     return _joined(clause, [clause.verb, *clause.rest], lead=lead, inside=inside)
 
 
-def _joined(clause: _Clause, predicate: list[str], *, lead: bool, inside: bool) -> list[str]:
+def _joined(clause: Clause, predicate: list[str], *, lead: bool, inside: bool) -> list[str]:
     front = [f"{_capitalised(' '.join(clause.lead))},"] if lead and clause.lead and not inside else []
     subject = _inside(clause) if inside or front else " ".join(clause.subject)
     return [*front, subject, *predicate]
 
 
-def _rendered(clause: _Clause, *, denied: bool, chance: Random, lead: bool = False, inside: bool = False) -> str | None:
+def _rendered(clause: Clause, *, denied: bool, chance: Random, lead: bool = False, inside: bool = False) -> str | None:
     """Return the clause as a statement without a full stop; None where it cannot be denied."""
     if not denied:
         return " ".join(_stated(clause, lead=lead, inside=inside))
@@ -496,16 +496,16 @@ def _rendered(clause: _Clause, *, denied: bool, chance: Random, lead: bool = Fal
     return " ".join(_joined(clause, predicate, lead=lead, inside=inside))
 
 
-def _inside(clause: _Clause) -> str:
+def _inside(clause: Clause) -> str:
     """Return the subject as it stands after other words."""
-    return " ".join([_uncapitalised(clause.subject, plural=clause.is_plural), *clause.subject[1:]])
+    return " ".join([uncapitalised(clause.subject, plural=clause.is_plural), *clause.subject[1:]])
 
 
-def _takes_plural(clause: _Clause) -> bool:
+def _takes_plural(clause: Clause) -> bool:
     return clause.subject[-1].endswith("s") and not clause.subject[-1][0].isupper()
 
 
-def _is_bare(clause: _Clause) -> bool:
+def _is_bare(clause: Clause) -> bool:
     """Whether nobody can say what the clause is about: its subject is a pronoun."""
     return len(clause.subject) == 1 and clause.subject[0].lower() in _POINTING
 
@@ -558,7 +558,7 @@ def _is_amount(words: Sequence[str], at: int) -> bool:
         return False
     value = float(words[at].replace(",", ""))
     year = re.fullmatch(r"(1[5-9]|20)\d\d,?", words[at]) is not None
-    month = any(words[near].strip(",") in _MONTHS for near in (at - 1, at + 1) if 0 <= near < len(words))
+    month = any(words[near].strip(",") in MONTHS for near in (at - 1, at + 1) if 0 <= near < len(words))
     return value >= 2 and not year and not month
 
 
@@ -608,15 +608,15 @@ def _amount(value: float, like: str, chance: Random) -> tuple[Range, str]:
 
 # --- words ------------------------------------------------------------------------------------------------------
 
-_NEGATIVE = _set(
+_NEGATIVE = word_set(
     "not no never nor neither none without unless hardly rarely seldom scarcely barely few little only nothing nobody "
     "either cannot n't any unable lack lacks lacked failed fails fail"
 )
-_QUANTIFIED = _set("some many most several each every all both few much no half any more")
-_NO_NEGATION = _set("may might must should")
-_POINTING = _set("it this that these those there which who what one i you")
-_ADVERBIAL = _set("in at on during for after before near with under since by")
-_ONE_WAY = _set(
+_QUANTIFIED = word_set("some many most several each every all both few much no half any more")
+_NO_NEGATION = word_set("may might must should")
+_POINTING = word_set("it this that these those there which who what one i you")
+_ADVERBIAL = word_set("in at on during for after before near with under since by")
+_ONE_WAY = word_set(
     "defeat beat conquer kill buy acquire found own precede follow succeed exceed invade overthrow replace cause cover "
     "include contain sue arrest attack accuse elect employ lead govern influence teach outlive surround win"
 )
@@ -633,8 +633,8 @@ def question_or_statement(text: str) -> tuple[str, str] | None:
 
 def denied_statement(statement: str, chance: Random) -> str | None:
     """Return the opposite of a plain statement that has no negation, or None."""
-    clause = _clause(statement)
-    if clause is None or len(clause.rest) + len(clause.subject) + len(clause.lead) + 1 < len(_words(statement)) - 1:
+    clause = clause_of(statement)
+    if clause is None or len(clause.rest) + len(clause.subject) + len(clause.lead) + 1 < len(words_of(statement)) - 1:
         return None
     made = _rendered(clause, denied=True, chance=chance, lead=True)
     return None if made is None else made + "."
@@ -657,4 +657,4 @@ def hedge(statement: str, chance: Random) -> str:
 
 def _inner(statement: str) -> str:
     words = statement.split()
-    return " ".join([_uncapitalised(words, plural=False), *words[1:]])
+    return " ".join([uncapitalised(words, plural=False), *words[1:]])

@@ -41,8 +41,8 @@ def test_padding_changes_nothing(network: EntailmentNetwork) -> None:
 
 
 def test_training_learns_the_pairs_and_leaves_a_checkpoint(network: EntailmentNetwork, tmp_path: Path) -> None:
-    recipe = Recipe(rows=6, frozen=0, rate=3e-3, head_rate=2e-2, warm_up=5, dropped=0.0)
-    train(network, TOKENIZER, TOY * 100, recipe, tmp_path / "made.pt")
+    recipe = Recipe(rows=6, frozen=0, rate=1e-3, head_rate=3e-3, warm_up=10, dropped=0.0)
+    train(network, TOKENIZER, TOY * 200, recipe, tmp_path / "made.pt")
     assert logits_of(network, TOKENIZER, TOY).argmax(-1).tolist() == [SUPPORTS, OPPOSES, NEITHER]
     saved = torch.load(tmp_path / "made.pt", weights_only=True)
     assert torch.equal(saved["relation.weight"], network.relation.weight)
@@ -56,7 +56,7 @@ def test_logits_come_in_the_order_of_the_pairs(network: EntailmentNetwork) -> No
 def test_a_threshold_is_the_least_that_keeps_the_precision() -> None:
     likely = torch.linspace(0.99, 0.51, 100)
     right = torch.arange(100) < 60
-    chosen = threshold(likely, right, torch.ones(100))
+    chosen = threshold(likely, right, ["toy"] * 100)
     assert chosen is not None
     said = likely >= chosen
     assert right[said].float().mean() >= 0.88
@@ -64,7 +64,17 @@ def test_a_threshold_is_the_least_that_keeps_the_precision() -> None:
 
 
 def test_there_is_no_threshold_where_too_little_is_right() -> None:
-    assert threshold(torch.linspace(0.99, 0.51, 100), torch.arange(100) % 2 == 0, torch.ones(100)) is None
+    assert threshold(torch.linspace(0.99, 0.51, 100), torch.arange(100) % 2 == 0, ["toy"] * 100) is None
+
+
+def test_a_source_of_which_most_is_wrong_raises_the_threshold_for_all() -> None:
+    likely = torch.linspace(0.99, 0.51, 200)
+    sources = ["good", "bad"] * 100
+    right = torch.tensor([source == "good" or row < 50 for row, source in enumerate(sources)])
+    alone, both = threshold(likely[::2], right[::2], sources[::2]), threshold(likely, right, sources)
+    assert alone is not None
+    assert both is not None
+    assert both > alone
 
 
 def test_calibration_makes_overconfident_logits_say_less() -> None:
@@ -103,7 +113,7 @@ def test_a_pair_turned_into_its_opposite_has_the_opposite_relation() -> None:
     pair = Pair("toy", "a", "The council rejected the plan.", "The council rejected the plan.", SUPPORTS)
     for seed in range(40):
         made = varied(pair, Random(seed))
-        negated = any(mark in made.hypothesis for mark in ("not", "n't", "never", "failed", "false", "wrong"))
+        negated = any(mark in made.hypothesis for mark in ("not", "n't", "never", "fail", "false", "wrong"))
         assert made.relation == (OPPOSES if negated or "incorrect" in made.hypothesis else SUPPORTS)
 
 
