@@ -20,7 +20,7 @@ RUN python -m venv --without-pip /opt/prepare && \
     pip --python /opt/prepare/bin/python install -r requirements.lock
 COPY index index
 COPY service service
-RUN /opt/prepare/bin/python -c "from service.cli import main; main()" prepare --models /opt/models
+RUN /opt/prepare/bin/python -c "from service.cli import main; main()" prepare --entailment quoteline --models /opt/models
 # Our own code goes into a layer of its own, so that a new version of it is all that is built and pulled anew.
 COPY pyproject.toml README.md LICENSE ./
 RUN pip --python /opt/prepare/bin/python wheel --no-deps --no-build-isolation --wheel-dir wheels . && \

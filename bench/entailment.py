@@ -20,7 +20,7 @@ import numpy as np
 
 from bench.datasets import Dataset, load_dataset
 from bench.tables import render_markdown
-from index.entailment import Entailment, Relation, Stance
+from index.entailment import DEFAULT_ENTAILMENT, Entailment, Relation, Stance
 from index.errors import InputError, QuotelineError
 from index.splitting import split_sentences
 from service.readers import open_entailment
@@ -86,11 +86,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="bench.entailment", description=__doc__.partition("\n")[0])
     parser.add_argument("folder", metavar="DIR", type=Path, help="a data set whose evidence has labels")
     parser.add_argument("--split", default=SPLIT, metavar="NAME", help=f"the claims of this split (default: {SPLIT})")
-    parser.add_argument("--entailment", metavar="NAME", help="the model (default: that of the settings)")
+    parser.add_argument("--entailment", default=DEFAULT_ENTAILMENT, metavar="NAME", help="the model (%(default)s)")
     options = parser.parse_args(arguments)
     cases = load_cases(options.folder, options.split)
-    given = {"entailment": options.entailment} if options.entailment else {}
-    entailment = open_entailment(Settings.model_validate(given))
+    entailment = open_entailment(Settings(entailment=options.entailment))
     if entailment is None:
         raise InputError("there is no entailment model to measure; name one with --entailment")
     print(render_entailment(measure_entailment(cases, entailment)))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from index.confidence import Calibration
 from index.corpus import Corpus
-from index.entailment import DEFAULT_ENTAILMENT, KIND, WEIGHTS, Entailment, Thresholds, load_entailment
+from index.entailment import Entailment, Thresholds, load_entailment
 from index.errors import CalibrationError, InputError
 from index.reading import Reader, load_reader
 from service.answering import Answerer
@@ -20,9 +20,6 @@ def open_reader(settings: Settings) -> Reader | None:
 
 def open_entailment(settings: Settings) -> Entailment | None:
     """Return the entailment model; None where there is none. Raises EntailmentError and EncoderError."""
-    if settings.entailment == DEFAULT_ENTAILMENT and not (WEIGHTS / KIND.manifest).is_file():
-        logging.getLogger("quoteline").warning("%s is missing; nothing is said of support and opposition", WEIGHTS)
-        return None
     said_from = settings.entailed
     thresholds = None if said_from is None else Thresholds(said_from, said_from)
     return load_entailment(settings.entailment, settings.models_folder, thresholds=thresholds)

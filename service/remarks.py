@@ -67,13 +67,13 @@ def summary(answer: Answer) -> str | None:
 
 
 def groups(answer: Answer, citations: Sequence[Citation]) -> tuple[Group, ...]:
-    """Return the citations by side, those of none as a group, too, in the order of their first. One where there is one.
+    """Return the citations by side, in the order of their first; those of none come last. One where there is one side.
 
     citations: those of the answer that are shown.
     """
     if answer.comparison is None or len(answer.comparison.sides) < 2:
         return (Group(None, tuple(citations)),) if citations else ()
-    return tuple(sorted(_by_side(answer.comparison, citations), key=lambda group: group.citations[0].n))
+    return tuple(_by_side(answer.comparison, citations))
 
 
 def by_strength(answer: Answer, perhaps: float) -> tuple[tuple[Citation, ...], tuple[Citation, ...]]:
@@ -172,7 +172,7 @@ def _written(one: str | Theirs | Cited, harmless: Callable[[str], str], mark: Ca
 def _by_side(comparison: Comparison, citations: Sequence[Citation]) -> Iterator[Group]:
     left = {one.n: one for one in citations}
     asked = any(side.says for side in comparison.sides)
-    for side in comparison.sides:
+    for side in sorted(comparison.sides, key=lambda side: side.citations):
         if found := tuple(left.pop(n) for n in side.citations if n in left):
             yield Group(_heading(side), found)
     if left:

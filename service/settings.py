@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from index.confidence import ANSWERED, PERHAPS
 from index.encoding import DEFAULT_MODEL
-from index.entailment import DEFAULT_ENTAILMENT
+from index.entailment import NO_ENTAILMENT
 from index.ranking import READ
 from index.reading import DEFAULT_READER
 
@@ -34,9 +34,9 @@ class Settings(BaseSettings):
         READ, ge=0, le=50, description="the most passages that are read for a question; 0 is as good as no reader"
     )
     entailment: str = Field(
-        DEFAULT_ENTAILMENT,
-        description="what tells whether a sentence supports or opposes a statement: `quoteline`, `none`, or the name "
-        "or folder of a cross-encoder for natural language inference",
+        NO_ENTAILMENT,
+        description="what tells whether a sentence says yes or no: `none`, `quoteline`, or the name or folder of a "
+        "cross-encoder for natural language inference",
     )
     entailed: float | None = Field(
         None,

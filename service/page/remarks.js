@@ -23,7 +23,7 @@ export function toldOf(comparison) {
   return new Set([...sides, ...comparison.differences.flatMap((one) => one.values.map((value) => value.n))]);
 }
 
-/** Citations by side, those of none as a group, too, in the order of their first. One group where there is one side. */
+/** Citations by side, in the order of their first; those of none come last. One group where there is one side. */
 export function groups(comparison, citations) {
   if (!comparison || comparison.sides.length < 2) return citations.length ? [{ heading: null, citations }] : [];
   const left = new Map(citations.map((one) => [one.n, one]));
@@ -34,8 +34,9 @@ export function groups(comparison, citations) {
     for (const one of mine) left.delete(one.n);
     if (mine.length) found.push({ heading: heading(side), citations: mine });
   }
+  found.sort((one, other) => one.citations[0].n - other.citations[0].n);
   if (left.size) found.push({ heading: [asked ? "Unclear" : "Other sentences"], citations: [...left.values()] });
-  return found.sort((one, other) => one.citations[0].n - other.citations[0].n);
+  return found;
 }
 
 function heading(side) {

@@ -81,3 +81,32 @@ def test_a_question_about_something_else_is_not_answered(answers: dict[str, Answ
 
 def test_the_openapi_document_is_as_it_was() -> None:
     _compare("openapi.json", create_app(Settings()).openapi())
+
+
+@pytest.mark.model
+def test_both_names_of_the_foreign_minister_are_shown_and_where_each_stands(answers: dict[str, Answer]) -> None:
+    answer = answers["Who is Ukraine's foreign minister?"]
+    assert answer.comparison is not None
+    assert [side.answer for side in answer.comparison.sides] == ["Dmytro Kuleba", "John Kuleba"]
+    [names] = answer.comparison.differences
+    cited = {one.n: one.article_id for one in answer.citations}
+    assert len({cited[value.n] for value in names.values}) == 2
+
+
+@pytest.mark.model
+def test_both_denials_are_shown_together_and_the_earlier_exports_beside_them(answers: dict[str, Answer]) -> None:
+    answer = answers["Did Iran deny sending drones?"]
+    assert answer.comparison is not None
+    told = {
+        side.reports: [one for one in answer.citations if one.n in side.citations] for side in answer.comparison.sides
+    }
+    denials = told["denial"]
+    assert [one.quote.split(" ")[0] for one in denials] == ["Iran", "Amir-Abdollahian"]
+    assert len({one.article_id for one in denials}) == 2
+    assert all(one.attribution and one.attribution.kind == "denies" for one in denials)
+    assert [one.date and one.date.isoformat() for one in denials] == [None, "2022-10-28"]
+    [exported] = told["statement"]
+    assert "We have recently exported weapons to Russia" in exported.quote
+    assert exported.attribution is not None
+    assert exported.attribution.named is not None
+    assert exported.attribution.named.text == "Amirabdollahian"

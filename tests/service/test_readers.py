@@ -65,16 +65,8 @@ def test_the_entailment_model_that_is_set_is_loaded_with_the_thresholds_that_are
     assert unset.thresholds == OverlapEntailment().thresholds
 
 
-def test_no_entailment_is_one_of_the_entailment_models(tmp_path: Path) -> None:
-    assert open_entailment(Settings(data=tmp_path, entailment="none")) is None
-
-
-def test_ours_is_none_with_a_warning_where_it_was_not_shipped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(readers, "WEIGHTS", tmp_path / "nowhere")
+def test_there_is_no_entailment_model_unless_one_is_set(tmp_path: Path) -> None:
     assert open_entailment(Settings(data=tmp_path)) is None
-    assert "nowhere is missing; nothing is said of support and opposition" in caplog.text
 
 
 def test_the_settings_reach_what_answers(corpus: Corpus, tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_what_stands_apart_is_a_group_with_a_heading_and_the_best_comes_first() 
     assert TWO_NAMES.comparison is not None
     later = replace(TWO_NAMES.comparison, sides=(Side((3,), None, "A", 1), Side((2,), None, None, 1)))
     answer = replace(CONTESTED, comparison=later)
-    assert _headings(answer) == [("Other sentences", (1, 4, 5)), ("1 source", (2,)), ("A · 1 source", (3,))]
+    assert _headings(answer) == [("1 source", (2,)), ("A · 1 source", (3,)), ("Other sentences", (1, 4, 5))]
 
 
 def test_where_nothing_stands_apart_there_is_one_group_and_each_says_what_it_says() -> None:
