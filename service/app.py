@@ -1,5 +1,6 @@
 """The HTTP application, and the server that it runs in."""
 
+import ctypes
 import logging
 import os
 import signal
@@ -8,7 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from types import FrameType
@@ -139,7 +140,8 @@ def create_app(
         # Whoever waits to be answered in a chat and goes away has not begun; more at once would not be faster.
         app.state.asking = anyio.CapacityLimiter(max(2, os.cpu_count() or 1))
         app.state.reader, app.state.fetcher = Isolated(), Fetcher() if settings.fetch else None
-        keeper = _Keeper(app, settings, _Models(encoder, reader, entailment) if encoder else None)
+        models = _Models(reader if settings.read else None, entailment) if encoder else None
+        keeper = _Keeper(app, settings, encoder, models)
         keeper.start()
         try:
             if encoder is not None:
@@ -189,14 +191,12 @@ def create_app(
 class _Models:
     """What reads: loaded once, whatever becomes of the corpus."""
 
-    encoder: Encoder
     reader: Reader | None
     entailment: Entailment | None
 
     @classmethod
     def of(cls, settings: Settings) -> "_Models":
-        encoder = load_encoder(settings.model, settings.models_folder)
-        return cls(encoder, open_reader(settings), open_entailment(settings))
+        return cls(open_reader(settings), open_entailment(settings))
 
     def warm(self, question: str) -> None:
         """Have everything read once that is slow when it is read for the first time."""
@@ -210,11 +210,11 @@ class _Models:
 class _Keeper(threading.Thread):
     """Opens the corpus, however many attempts that takes; follows what other processes change; closes it."""
 
-    def __init__(self, app: FastAPI, settings: Settings, models: "_Models | None") -> None:
+    def __init__(self, app: FastAPI, settings: Settings, encoder: Encoder | None, models: "_Models | None") -> None:
         super().__init__(name="corpus", daemon=True)
         self.tried = threading.Event()
         self._state, self._settings = app.state, settings
-        self._models = models
+        self._encoder, self._models = encoder, models
         self._ending = threading.Event()
         self._trouble: str | None = None
         self._generation, self._changed = -1, 0.0
@@ -252,8 +252,10 @@ class _Keeper(threading.Thread):
         return None
 
     def _open(self) -> Corpus:
+        # The encoder is kept where the others cannot be loaded yet.
+        self._encoder = self._encoder or load_encoder(self._settings.model, self._settings.models_folder)
         models = self._models = self._models or _Models.of(self._settings)
-        corpus = Corpus(self._settings.corpus_folder, models.encoder)
+        corpus = Corpus(self._settings.corpus_folder, self._encoder)
         try:
             answerer = open_answerer(corpus, self._settings, models.reader, models.entailment)
             for question in _WARMING:
@@ -262,6 +264,7 @@ class _Keeper(threading.Thread):
         except BaseException:
             corpus.close()
             raise
+        _give_memory_back()
         self._state.answerer, self._state.corpus = answerer, corpus
         return corpus
 
@@ -295,6 +298,12 @@ class _Keeper(threading.Thread):
             # Where somebody reads an older state, not all can be erased: another attempt is made after as long again.
             self._changed = self._traces_since = now
             corpus.compact()
+
+
+def _give_memory_back() -> None:
+    """Give back to the system what preparing the models took and freed, 4 MB or so, where the C library can."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _made_up_passages() -> list[Context]:

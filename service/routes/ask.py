@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import PlainTextResponse
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, TypeAdapter
 
 from index.retrieval import LONGEST_QUESTION
 from index.store import Filters
@@ -102,7 +102,7 @@ class AskRequest(BaseModel):
     )
     top_k: TopK = DEFAULT_TOP_K
     filters: AskFilters = AskFilters()
-    compare: bool = Field(True, description=COMPARE)
+    compare: StrictBool = Field(True, description=COMPARE)
 
 
 @router.post("/ask", response_model=Answer, responses=_BOTH, summary="Ask, as a program")
