@@ -1,7 +1,7 @@
 """Voices: sentences that are nearly the same, word for word, are one, wherever they stand."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from difflib import SequenceMatcher
 
 # The share of the longer sentence's words that both have, in order, for them to be one voice.
@@ -34,14 +34,24 @@ def gather(texts: Sequence[str], fits: Callable[[int, int], bool]) -> list[list[
     """
     voices: list[list[int]] = []
     words = [words_of(text) for text in texts]
+    known = [frozenset(own) for own in words]
     for place, own in enumerate(words):
         for voice in voices:
-            if fits(place, voice[0]) and nearly_same(words[voice[0]], own):
+            first = voice[0]
+            if not _may_be_same(own, known[place], words[first], known[first]):
+                continue
+            if fits(place, first) and nearly_same(words[first], own):
                 voice.append(place)
                 break
         else:
             voices.append([place])
     return voices
+
+
+def _may_be_same(ones: Sequence[str], known: Set[str], others: Sequence[str], other_known: Set[str]) -> bool:
+    """Whether two sentences are not too different to be one voice; nearly all are, and this is quickly seen."""
+    shorter, longer = sorted((len(ones), len(others)))
+    return shorter >= SHARED * longer and len(known & other_known) >= SHARED * max(len(known), len(other_known))
 
 
 def words_of(text: str) -> list[str]:
@@ -60,7 +70,7 @@ def nearly_same(ones: Sequence[str], others: Sequence[str]) -> bool:
     if ones == others:
         return True
     longest = max(len(ones), len(others))
-    if min(len(ones), len(others)) < FEW or len(set(ones) & set(others)) < SHARED * len(set(ones) | set(others)):
+    if min(len(ones), len(others)) < FEW or not _may_be_same(ones, set(ones), others, set(others)):
         return False
     # Alignment depends on which comes first; the answer must not.
     ones, others = sorted((list(ones), list(others)))

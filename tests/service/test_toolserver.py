@@ -108,9 +108,8 @@ def test_an_answer_is_that_of_ask_and_links_lead_to_the_server_that_was_asked(li
             told = fields_of(await client.call_tool("ask", {"question": QUESTION, "top_k": 3}))
             assert (told["verdict"], told["probability"]) == (answer["verdict"], answer["probability"])
             for citation, asked in zip(told["citations"], answer["citations"], strict=True):
-                assert {name: citation[name] for name in citation if name in asked} == {
-                    name: asked[name] for name in asked if name in citation and name != "times"
-                } | {"times": citation["times"]}
+                shared = (citation.keys() & asked.keys()) - {"times"}
+                assert {name: citation[name] for name in shared} == {name: asked[name] for name in shared}
                 assert citation["also_in"] == [place["id"] for place in asked["places"]]
             assert told["citations"][0]["speaker"] == "denied by Iran"
             assert told["citations"][0]["link"].startswith(f"{live}/articles/")
