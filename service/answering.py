@@ -138,9 +138,8 @@ class Answerer:
     ) -> Answer:
         """Answer `question` with at most `top_k` citations.
 
-        turns: the conversation before it, oldest first. compare: whether the same in two places is cited once, and what
-        is cited is compared. base_url: goes in front of links to articles that have no URL
-        of their own.
+        turns: the conversation before it, oldest first. base_url: goes in front of links to articles that have no URL
+        of their own. compare: whether the same in two places is cited once, and what is cited is compared.
         Raises QuestionError and FilterError.
         """
         if not 1 <= top_k <= MOST_TOP_K:
