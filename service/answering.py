@@ -167,6 +167,8 @@ class Answerer:
             cite = partial(_citation, base_url=base_url, parts_from=parts_from, compare=compare)
             citations = tuple(cite(n, voice) for n, voice in enumerate(voices, start=1))
             comparison = self._compared(question, voices, citations) if compare and verdict != "unanswered" else None
+            if comparison:
+                citations = tuple(_answering(citation, comparison) for citation in citations)
         shown, nearest = ((), citations) if verdict == "unanswered" else (citations, ())
         timings = {**retrieved.timings, **ranking.timings, "cite": 1000 * (time.perf_counter() - clock)}
         total = 1000 * (time.perf_counter() - started)
@@ -277,6 +279,16 @@ def _citation(n: int, voice: Voice, *, base_url: str, parts_from: float, compare
         ),
         places=tuple(_quotation(place, base_url) for place in voice.others[:MOST_PLACES]),
     )
+
+
+def _answering(citation: Citation, comparison: Comparison) -> Citation:
+    """Return the citation with the name or number that is its answer beside the others, whatever the reader saw."""
+    answers = {side.answer for side in comparison.sides if citation.n in side.citations}
+    for difference in comparison.differences:
+        for value in difference.values:
+            if value.n == citation.n and value.part.text in answers:
+                return replace(citation, part=value.part)
+    return citation
 
 
 def _quotation(heard: Heard, base_url: str) -> Quotation:

@@ -91,6 +91,8 @@ def test_both_names_of_the_foreign_minister_are_shown_and_where_each_stands(answ
     [names] = answer.comparison.differences
     cited = {one.n: one.article_id for one in answer.citations}
     assert len({cited[value.n] for value in names.values}) == 2
+    # What is set in bold is what stands above it.
+    assert [one.part and one.part.text for one in answer.citations[:2]] == ["Dmytro Kuleba", "John Kuleba"]
 
 
 @pytest.mark.model
