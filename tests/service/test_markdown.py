@@ -331,7 +331,7 @@ def test_a_sentence_that_may_answer_is_called_that_beside_a_summary() -> None:
 @given(ANY)
 @example("[[9]](https://e.org) **b** `c`")
 @example("> [[1]](x)")
-@examples(max_examples=60, deadline=None)
+@examples(max_examples=60, deadline=None, derandomize=True)
 def test_what_is_said_of_quotes_is_text_whatever_the_articles_words_are(evil: str) -> None:
     answer = told_with(f"x {evil}")
     markdown = _text(answer)
