@@ -31,6 +31,7 @@ from bench.servers import ServerError
 from bench.serving import BROKEN, JSON, LINES, PATIENCE, TEXT, Cited, Connection, EncoderName, Process, Reply, Serving
 from bench.tables import render_markdown
 from index.corpus import Corpus
+from index.embedded import EmbeddedSnapshot
 from index.encoding import DEFAULT_MODEL, Encoder, load_encoder
 from index.errors import QuotelineError
 from index.testing import HashingEncoder
@@ -316,9 +317,11 @@ class Trial:
         for finding in corpus.check():
             self._violate("index", finding)
         keys = read_passages(self._serving.database)
-        for name, held in (("lexical", corpus.snapshot.lexical.keys()), ("vector", corpus.snapshot.vectors.keys())):
-            if held != keys:
-                self._violate("index", f"the {name} index holds other keys: {sorted({*held} ^ {*keys})[:20]}")
+        snapshot = corpus.snapshot
+        if isinstance(snapshot, EmbeddedSnapshot):
+            for name, held in (("lexical", snapshot.lexical.keys()), ("vector", snapshot.vectors.keys())):
+                if held != keys:
+                    self._violate("index", f"the {name} index holds other keys: {sorted({*held} ^ {*keys})[:20]}")
 
     def _violate(self, kind: Kind, what: str) -> None:
         self.tally.violations.append(Violation(kind, what))

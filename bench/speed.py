@@ -17,6 +17,7 @@ from bench.servers import Client, Server, System, serving
 from index.articles import Span
 from index.corpus import LONGEST_TITLE, Corpus
 from index.encoding import Context
+from index.store import Filters
 
 # Sentences that each side encodes in one turn: some seconds of work, enough to be sorted by length and batched well.
 TURN = 600
@@ -81,7 +82,7 @@ def _turns(corpus: Corpus) -> Iterator[Work]:
 
 def _articles(corpus: Corpus) -> Iterator[Work]:
     """Yield each article as `Corpus` hands it to the encoder; no more of them than can be of use here."""
-    readings = corpus.store.readings(corpus.snapshot.vectors.keys()[:MOST_SENTENCES])
+    readings = corpus.store.readings(corpus.store.passages_of(Filters())[:MOST_SENTENCES])
     for article_id, passages in groupby(readings.passages, key=lambda passage: passage.article_id):
         record = corpus.store.record(article_id)
         text, title = record.article.text, (record.article.title or "")[:LONGEST_TITLE]

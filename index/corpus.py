@@ -18,19 +18,18 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from index.articles import DEFAULT_COLLECTION, Article, Span
-from index.derived import State
+from index.embedded import Embedded
 from index.encoding import Context, Encoded, Encoder
+from index.engine import Engine, Snapshot
 from index.errors import (
     ArticleNotFoundError,
     CorpusBusyError,
-    CorpusDamagedError,
     CorpusError,
     EncoderMismatchError,
 )
-from index.lexical import LexicalIndex, LexicalReader, analyze
+from index.lexical import analyze
 from index.splitting import group_sentences, split_sentences
 from index.store import Backup, Known, Reading, Record, Restored, Store
-from index.vectors import VectorIndex
 
 # Tokens of a passage, title included, where the encoder's window allows as many. Shorter passages rank sentences better
 # than those that fill a window of 256 (docs/decisions/0004): the default encoder was trained on 128.
@@ -67,15 +66,6 @@ class Outcome:
     near_duplicates: tuple[tuple[str, float], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The two derived indexes as they stood at one generation of the store."""
-
-    generation: int
-    lexical: LexicalReader
-    vectors: VectorIndex
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Prepared:
     """An article on its way into the store, split but not yet encoded."""
@@ -108,8 +98,9 @@ class Corpus:
         self.repairs: list[str] = []
         self.store = Store(folder / "quoteline.db", encoder=encoder.name, dim=encoder.dim)
         self._lock = FileLock(folder / "writer.lock", timeout=PATIENCE)
+        self._engine: Engine = Embedded(folder, self.store, encoder.dim)
+        self._snapshot: Snapshot | None = None
         self._refreshing = threading.Lock()
-        self._saved = -1
         self._refused: EncoderMismatchError | None = None
         try:
             if not encode_again:
@@ -117,12 +108,14 @@ class Corpus:
             with self._exclusive():
                 if rebuild:
                     self.store.find_near_duplicates_again()
-                self._lexical = self._open_lexical(rebuild)
-                self._snapshot = Snapshot(-1, self._lexical.reader(), self._load_vectors(rebuild))
+                for repair in self._engine.open(rebuild=rebuild):
+                    self.repairs.append(repair)
+                    logging.getLogger("quoteline").warning("%s", repair)
             if encode_again:
                 self.encode_again()
             self.refresh()
         except BaseException:
+            self._engine.close()
             self.store.close()
             raise
 
@@ -131,6 +124,7 @@ class Corpus:
         try:
             self.save()
         finally:
+            self._engine.close()
             self.store.close()
 
     @property
@@ -138,6 +132,8 @@ class Corpus:
         """The last generation that is fit to be searched. Raises EncoderMismatchError."""
         if self._refused is not None:
             raise self._refused
+        if self._snapshot is None:
+            raise CorpusError(f"nothing of {self.folder} can be searched yet; try again when it has been indexed")
         return self._snapshot
 
     # Changing
@@ -178,23 +174,30 @@ class Corpus:
     def refresh(self) -> None:
         """Bring the snapshot to the store's generation; a change of another process is seen by this."""
         with self._refreshing:
-            if self.store.generation == self._snapshot.generation:
+            if self._snapshot is not None and self.store.generation == self._snapshot.generation:
                 return
             with self.store.frozen():
-                # Who changed the store brings the lexical index up to date at once: most often nothing is left to do.
+                # Who changed the store brings the engine up to date at once: most often nothing is left to do.
                 if self._follow():
                     return
             # The lock before the store: nobody commits meanwhile, so that no index can be ahead of what is seen here.
             with self._exclusive(), self.store.frozen():
-                self._catch_up_lexical(State(self.store.identity, self.store.generation))
+                self._engine.catch_up()
                 self._follow()
 
     def save(self) -> None:
-        """Write the vectors to disk where what is there is older; the other files are always up to date."""
-        if self._saved >= self._snapshot.generation:
+        """Write to disk what a later start would have to make again."""
+        if self._engine.is_saved():
             return
         with self._exclusive():
-            self._save_vectors()
+            self._engine.save()
+
+    def tidy(self) -> bool:
+        """Do what makes asking faster, takes long and can wait; return whether there was anything to do.
+
+        Neither asking nor changing waits for it.
+        """
+        return self._engine.tidy()
 
     def compact(self) -> bool:
         """Erase what deleted articles left in the files, which an index keeps until it is written anew.
@@ -206,10 +209,10 @@ class Corpus:
         self.refresh()
         with self._refreshing, self._exclusive():
             with self.store.frozen():
-                self._write_lexical_anew(State(self.store.identity, self.store.generation))
+                self._engine.write_anew()
                 self._follow()
-            self._save_vectors()
-            self._lexical.erase_leftovers()
+            self._engine.save()
+            self._engine.erase_leftovers()
             return self.store.erase_traces()
 
     def encode_again(self) -> None:
@@ -247,14 +250,10 @@ class Corpus:
         if findings:
             return findings
         with self._refreshing, self.store.frozen():
-            keys, vectors = self.store.vectors_since(0)
-            snapshot = self._snapshot
+            snapshot = self.snapshot
             if snapshot.generation != self.store.generation:
                 findings.append(f"the indexes hold generation {snapshot.generation}, not {self.store.generation}")
-            if snapshot.lexical.keys() != keys:
-                findings.append("the lexical index holds other passages than the store; run `quoteline rebuild`")
-            if snapshot.vectors.keys() != keys or not np.array_equal(snapshot.vectors.vectors(keys), vectors):
-                findings.append("the vector index holds other vectors than the store; run `quoteline rebuild`")
+            findings += self._engine.check()
         return findings
 
     # Adding, step by step
@@ -383,110 +382,24 @@ class Corpus:
     def _is_far_behind(self) -> bool:
         """Whether so much was added since the last refresh that others should see it before all is done.
 
-        A refresh copies the vectors, so it waits until there is a share of new ones.
+        A refresh has the lexical index write a commit, so it waits until there is a share of new ones.
         """
         _, _, passages = self.store.counts()
-        held = len(self._snapshot.vectors)
+        held = len(self.snapshot)
         return passages - held > max(FEW_PASSAGES, held // 4)
 
     def _follow(self) -> bool:
-        """Take the lexical index as it is for the next snapshot, if it holds what this thread sees of the store."""
+        """Take what the engine holds for the next snapshot, if that is what this thread sees of the store."""
         try:
             self.store.check_encoder()
         except EncoderMismatchError as error:
             self._refused = error
             raise
-        state = State(self.store.identity, self.store.generation)
-        reader = self._lexical.reader()
-        if reader.state() != state:
+        snapshot = self._engine.follow()
+        if snapshot is None:
             return False
-        self._snapshot = Snapshot(state.generation, reader, self._catch_up_vectors())
+        self._snapshot = snapshot
         return True
-
-    def _catch_up_lexical(self, state: State) -> None:
-        held = self._lexical.state()
-        if held is None or held.identity != state.identity:
-            self._write_lexical_anew(state)
-        elif held.generation > state.generation:
-            raise self._lost_changes(held.generation)
-        elif held != state:
-            removed = self.store.removed_since(held.generation)
-            self._lexical.change(add=self._texts_since(held.generation), remove=removed, state=state)
-
-    def _write_lexical_anew(self, state: State) -> None:
-        self._lexical.change(add=self._texts_since(0), remove=None, state=state)
-
-    def _lost_changes(self, generation: int) -> CorpusDamagedError:
-        return CorpusDamagedError(
-            f"the database in {self.folder} holds generation {self.store.generation}, its indexes hold {generation}: "
-            "it lost changes, or was removed, or an older copy was put in its place; bring back a backup with "
-            "`quoteline restore`, or take it as it is with `quoteline rebuild`"
-        )
-
-    def _texts_since(self, generation: int) -> Iterator[tuple[int, str]]:
-        for key, title, text in self.store.texts_since(generation):
-            yield key, f"{title or ''}\n{text}"
-
-    def _catch_up_vectors(self) -> VectorIndex:
-        snapshot = self._snapshot
-        since = max(snapshot.generation, self._saved, 0)
-        keys, vectors = self.store.vectors_since(since)
-        return snapshot.vectors.changed(add=vectors, keys=keys, remove=self.store.removed_since(since))
-
-    def _save_vectors(self) -> None:
-        snapshot = self._snapshot
-        state = State(self.store.identity, snapshot.generation)
-        held = VectorIndex.saved(self._vectors_folder)
-        # Another process may have saved a later generation.
-        if held is None or held.identity != state.identity or held.generation < state.generation:
-            snapshot.vectors.save(self._vectors_folder, state)
-        self._saved = snapshot.generation
-
-    def _open_lexical(self, rebuild: bool) -> LexicalIndex:
-        if rebuild:
-            LexicalIndex.erase(self._lexical_folder)
-        try:
-            opened = LexicalIndex.open(self._lexical_folder)
-        except CorpusDamagedError as error:
-            # It is derived: nothing is lost by building it again.
-            self._repair(f"{error}: it is being built again")
-            LexicalIndex.erase(self._lexical_folder)
-            return LexicalIndex.open(self._lexical_folder)
-        held = opened.state()
-        # Another store's index is no wonder, unless this one was made just now: then the database itself is gone.
-        own = held is not None and (held.identity == self.store.identity or self.store.generation == 0)
-        if held is not None and own and held.generation > self.store.generation:
-            raise self._lost_changes(held.generation)
-        return opened
-
-    def _load_vectors(self, rebuild: bool) -> VectorIndex:
-        if rebuild:
-            VectorIndex.erase(self._vectors_folder)
-        try:
-            loaded = VectorIndex.load(self._vectors_folder, self.encoder.dim)
-        except CorpusDamagedError as error:
-            self._repair(f"{error}: it is being built again")
-            VectorIndex.erase(self._vectors_folder)
-            loaded = None
-        if loaded is None or loaded[1].identity != self.store.identity:
-            return VectorIndex(self.encoder.dim)
-        vectors, state = loaded
-        if state.generation > self.store.generation:
-            raise self._lost_changes(state.generation)
-        self._saved = state.generation
-        return vectors
-
-    def _repair(self, what: str) -> None:
-        self.repairs.append(what)
-        logging.getLogger("quoteline").warning("%s", what)
-
-    @property
-    def _lexical_folder(self) -> Path:
-        return self.folder / "lexical"
-
-    @property
-    def _vectors_folder(self) -> Path:
-        return self.folder / "vectors"
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:

@@ -1,6 +1,9 @@
-"""What the two derived indexes, lexical and vectors, have in common: the state they hold and what they find."""
+"""What the engines and their indexes have in common: the state they hold and what they find."""
 
 from dataclasses import dataclass
+from pathlib import Path
+
+from index.errors import CorpusDamagedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +20,12 @@ class Neighbour:
 
     key: int
     score: float
+
+
+def lost_changes(place: Path | str, *, held: int, there: int) -> CorpusDamagedError:
+    """Return the error for a store that is behind what was made out of it: `held` and `there` are generations."""
+    return CorpusDamagedError(
+        f"the database in {place} holds generation {there}, its indexes hold {held}: it lost changes, or was removed, "
+        "or an older copy was put in its place; bring back a backup with `quoteline restore`, or take it as it is with "
+        "`quoteline rebuild`"
+    )

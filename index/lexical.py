@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import tantivy
+from numpy.typing import NDArray
 
 from index.derived import Neighbour, State
 from index.errors import CorpusBusyError, CorpusDamagedError, CorpusError
@@ -23,6 +25,8 @@ from index.errors import CorpusBusyError, CorpusDamagedError, CorpusError
 _STATE = "state"
 _HEAP = 64 * 1024 * 1024
 _LONGEST_TERM = 64
+# Up to so many keys are looked up in the index, one by one.
+FEW_KEYS = 2000
 # The last four bytes of each of tantivy's files.
 _FOOTER = 1337
 # Beside tantivy's files: a checksum of those of them that have none.
@@ -184,28 +188,54 @@ class LexicalReader:
         """Return for each term the number of passages that hold it."""
         return [self._searcher.doc_freq("text", term) for term in terms]
 
-    def search(self, terms: Sequence[str], k: int, *, among: Sequence[int] | None = None) -> list[Neighbour]:
+    def search(self, terms: Sequence[str], k: int, *, among: NDArray[np.int64] | None = None) -> list[Neighbour]:
         """Return at most `k` passages that hold any of `terms`, best BM25 first, ties by key.
 
-        among: only passages with these keys.
+        among: only passages with these keys, in ascending order.
         """
-        if not terms or k < 1:
+        if not terms or k < 1 or (among is not None and not len(among)):
             return []
         query = tantivy.Query.boolean_query([(tantivy.Occur.Should, self._term(term)) for term in dict.fromkeys(terms)])
-        if among is not None:
+        if among is None:
+            return _best(*self._hits(query, k), k)
+        if len(among) <= FEW_KEYS:
             filtered = tantivy.Query.const_score_query(
-                tantivy.Query.term_set_query(self._schema, "key", list(among)), 0.0
+                tantivy.Query.term_set_query(self._schema, "key", among.tolist()), 0.0
             )
-            query = tantivy.Query.boolean_query([(tantivy.Occur.Must, query), (tantivy.Occur.Must, filtered)])
-        hits = self._searcher.search(query, limit=k, count=False).hits
+            return _best(*self._hits(_both(query, filtered), k), k)
+        # tantivy would look up each key; the best of all that hold a term are sooner seen through.
+        limit = 2 * k * (1 + len(self) // len(among))
+        while True:
+            keys, scores = self._hits(query, limit)
+            admitted = _is_among(keys, among)
+            if admitted.sum() >= k or len(keys) < limit:
+                return _best(keys[admitted], scores[admitted], k)
+            limit *= 4
+
+    def _hits(self, query: tantivy.Query, limit: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return keys and scores of the best passages, best first."""
+        hits = self._searcher.search(query, limit=limit, count=False).hits
         keys = self._searcher.fast_field_values("key", [address for _, address in hits])
-        found = [
-            Neighbour(int(key), float(score)) for key, (score, _) in zip(keys, hits, strict=True) if key is not None
-        ]
-        return sorted(found, key=lambda neighbour: (-neighbour.score, neighbour.key))
+        return np.array(keys, dtype=np.int64), np.array([score for score, _ in hits], dtype=np.float64)
 
     def _term(self, term: str) -> tantivy.Query:
         return tantivy.Query.term_query(self._schema, "text", term, index_option="freq")
+
+
+def _both(one: tantivy.Query, other: tantivy.Query) -> tantivy.Query:
+    return tantivy.Query.boolean_query([(tantivy.Occur.Must, one), (tantivy.Occur.Must, other)])
+
+
+def _is_among(keys: NDArray[np.int64], among: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return for each key whether it is one of `among`, which ascend."""
+    places = np.searchsorted(among, keys)
+    found: NDArray[np.bool_] = among[np.minimum(places, len(among) - 1)] == keys
+    return found
+
+
+def _best(keys: NDArray[np.int64], scores: NDArray[np.float64], k: int) -> list[Neighbour]:
+    order = np.lexsort((keys, -scores))[:k]
+    return [Neighbour(*one) for one in zip(keys[order].tolist(), scores[order].tolist(), strict=True)]
 
 
 @contextmanager

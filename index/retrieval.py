@@ -16,8 +16,9 @@ from index.articles import Passage, Sentence, Span
 from index.corpus import Corpus, term_hashes
 from index.derived import Neighbour
 from index.encoding import Vectors
+from index.engine import Snapshot
 from index.errors import FilterError, QuestionError
-from index.lexical import LexicalReader, analyze
+from index.lexical import analyze
 from index.store import Filters, Readings
 from index.superseded import Former, Superseded, joined
 from index.times import Window, fits, window_of
@@ -138,19 +139,18 @@ class Retriever:
         clock = _Clock()
         snapshot = self._corpus.snapshot
         window = window_of(question, today or filters.as_of or dt.datetime.now(dt.UTC).date()) if timely else None
-        among = self._corpus.store.passages_of(filters) if filters else None
         asked = _terms(question)
-        former = self._former(filters, asked, snapshot.lexical)
-        if (among == [] and not former) or not len(snapshot.vectors):
+        former = self._former(filters, asked, snapshot)
+        if not former and not snapshot.admits(filters):
             return Retrieved(snapshot.generation, (), (), admitted=False, timings=clock.timings(), window=window)
         if former:
             clock.lap("superseded")
-        vector = self._corpus.encoder.encode_questions([question])
+        [vector] = self._corpus.encoder.encode_questions([question])
         clock.lap("encode")
-        dense = snapshot.vectors.search(vector, 2 * self._depth, among=among)[0]
-        lexical = snapshot.lexical.search(asked, 2 * self._depth, among=among)
+        found = snapshot.search(vector, asked, 2 * self._depth, filters)
+        dense, lexical = found.dense, found.lexical
         if former:
-            dense, lexical = _merged(dense, former.nearest(vector[0])), _merged(lexical, former.lexical)
+            dense, lexical = _merged(dense, former.nearest(vector)), _merged(lexical, former.lexical)
         ranked = fuse(dense, lexical)[: self._depth]
         clock.lap("search")
         readings = self._corpus.store.readings(ranked)
@@ -158,7 +158,7 @@ class Retriever:
             readings = joined(readings, former.readings, set(ranked))
         versions = former.versions if former else {}
         scored = max(top_k, TIMED) if window else top_k
-        candidates = _score(vector[0], asked, readings, lexical, snapshot.lexical, scored, versions)
+        candidates = _score(vector, asked, readings, lexical, snapshot, scored, versions)
         clock.lap("score")
         if window:
             candidates = self._by_time(candidates, window)[:top_k]
@@ -169,12 +169,12 @@ class Retriever:
             snapshot.generation, tuple(candidates), passages, admitted=True, timings=clock.timings(), window=window
         )
 
-    def _former(self, filters: Filters, asked: Sequence[str], lexical: LexicalReader) -> Former | None:
+    def _former(self, filters: Filters, asked: Sequence[str], snapshot: Snapshot) -> Former | None:
         """Return the passages of superseded versions that may answer; None where there are none."""
         if filters.as_of is None:
             return None
         distinct = list(dict.fromkeys(asked))
-        former = self._superseded.find(filters, dict(zip(distinct, _idf(distinct, lexical).tolist(), strict=True)))
+        former = self._superseded.find(filters, dict(zip(distinct, _idf(distinct, snapshot).tolist(), strict=True)))
         return former if former.readings.passages else None
 
     def _by_time(self, candidates: Sequence[Candidate], window: Window) -> list[Candidate]:
@@ -215,7 +215,7 @@ def _score(
     asked: Sequence[str],
     readings: Readings,
     lexical: Sequence[Neighbour],
-    reader: LexicalReader,
+    snapshot: Snapshot,
     top_k: int,
     versions: Mapping[int, int],
 ) -> list[Candidate]:
@@ -223,7 +223,7 @@ def _score(
     if not readings.passages:
         return []  # all that was found was removed meanwhile
     owner = np.repeat(np.arange(len(readings.passages)), readings.counts)
-    bm25, pairs, coverage = _sentence_bm25(asked, readings, reader)
+    bm25, pairs, coverage = _sentence_bm25(asked, readings, snapshot)
     found = {neighbour.key: neighbour.score for neighbour in lexical}
     passage_bm25 = np.array([found.get(passage.key, 0.0) for passage in readings.passages], dtype=np.float32)
     columns = {
@@ -273,7 +273,7 @@ def _order(
 
 
 def _sentence_bm25(
-    asked: Sequence[str], readings: Readings, lexical: LexicalReader
+    asked: Sequence[str], readings: Readings, snapshot: Snapshot
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Return for each sentence BM25, the same for neighbouring pairs of terms, and the share of idf that it holds.
 
@@ -281,7 +281,7 @@ def _sentence_bm25(
     """
     sentences = len(readings.term_counts)
     distinct = list(dict.fromkeys(asked))
-    idf = dict(zip(distinct, _idf(distinct, lexical).tolist(), strict=True))
+    idf = dict(zip(distinct, _idf(distinct, snapshot).tolist(), strict=True))
     places = {
         term: np.flatnonzero(readings.terms == term_hash)
         for term, term_hash in zip(distinct, term_hashes(distinct), strict=True)
@@ -304,10 +304,10 @@ def _sentence_bm25(
     return bm25, pairs, held / max(sum(idf.values()), 1e-6)
 
 
-def _idf(terms: Sequence[str], lexical: LexicalReader) -> NDArray[np.float32]:
-    frequencies = np.array(lexical.frequencies(terms), dtype=np.float32)
+def _idf(terms: Sequence[str], snapshot: Snapshot) -> NDArray[np.float32]:
+    frequencies = np.array(snapshot.frequencies(terms), dtype=np.float32)
     # A removed passage counts until its segment is merged: more than all of them is possible.
-    total = max(float(len(lexical)), float(frequencies.max(initial=0.0)))
+    total = max(float(len(snapshot)), float(frequencies.max(initial=0.0)))
     idf: NDArray[np.float32] = np.log1p((total - frequencies + 0.5) / (frequencies + 0.5))
     return idf
 

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from index import corpus as corpus_module
 from index.articles import Article, Span
 from index.corpus import Corpus, Outcome
+from index.embedded import Embedded
 from index.encoding import Context, Encoded
 from index.errors import (
     ArticleDeletedError,
@@ -363,12 +364,12 @@ def test_removing_is_all_or_none(corpus: Corpus) -> None:
 
 def test_an_emptied_corpus_takes_articles_again_under_new_keys(corpus: Corpus) -> None:
     add(corpus, article("a", "Iran denies it."))
-    keys = corpus.snapshot.vectors.keys()
+    keys = corpus.store.passages_of(Filters())
     corpus.remove(["a"])
-    assert corpus.snapshot.vectors.keys() == []
+    assert len(corpus.store.passages_of(Filters())) == 0
     assert not Retriever(corpus).retrieve("Who denies?", top_k=1).admitted
     assert kinds(add(corpus, article("a", "Iran denies it."))) == [("added", "a", 2)]
-    assert set(corpus.snapshot.vectors.keys()).isdisjoint(keys)
+    assert set(corpus.store.passages_of(Filters())).isdisjoint(keys)
     assert corpus.check() == []
 
 
@@ -400,7 +401,7 @@ def test_every_passage_holds_sentences_of_the_store_and_every_sentence_is_in_one
 ) -> None:
     with closing(Corpus(tmp_path_factory.mktemp("corpus"), HashingEncoder(dim=64, window=window))) as corpus:
         add(corpus, *(article(f"a{number}", text, title=title) for number, text in enumerate(texts)))
-        readings = corpus.store.readings(corpus.snapshot.vectors.keys())
+        readings = corpus.store.readings(corpus.store.passages_of(Filters()))
         held: dict[str, set[int]] = {}
         row = 0
         for passage in readings.passages:
@@ -884,16 +885,22 @@ def test_a_rebuild_finds_what_was_found_before(closed: Path, hashing_encoder: Ha
         assert corpus.check() == []
 
 
+def engine_of(corpus: Corpus) -> Embedded:
+    assert isinstance(corpus._engine, Embedded)
+    return corpus._engine
+
+
 def test_check_tells_what_is_not_the_same(closed: Path, hashing_encoder: HashingEncoder) -> None:
     with closing(Corpus(closed, hashing_encoder)) as corpus:
-        whole = corpus.snapshot
+        whole = engine_of(corpus)._snapshot
         fewer = whole.vectors.changed(add=whole.vectors.vectors([]), keys=[], remove=whole.vectors.keys()[:1])
-        corpus._snapshot = replace(whole, vectors=fewer)
+        engine_of(corpus)._snapshot = replace(whole, vectors=fewer)
         assert corpus.check() == ["the vector index holds other vectors than the store; run `quoteline rebuild`"]
         key = whole.vectors.keys()[0]
         turned = fewer.changed(add=-whole.vectors.vectors([key]), keys=[key], remove=[])
-        corpus._snapshot = replace(whole, vectors=turned)
+        engine_of(corpus)._snapshot = replace(whole, vectors=turned)
         assert corpus.check() == ["the vector index holds other vectors than the store; run `quoteline rebuild`"]
+        engine_of(corpus)._snapshot = whole
         corpus._snapshot = replace(whole, generation=whole.generation - 1)
         [finding] = corpus.check()
         assert finding.startswith("the indexes hold generation")
@@ -933,7 +940,7 @@ def test_all_articles_can_be_encoded_again_by_another(closed: Path, dim: int) ->
         assert len(before) == 12
     with closing(Corpus(closed, other)) as again:
         assert again.check() == []
-        assert again.snapshot.vectors.dim == dim
+        assert {vector.shape for vector in again.store.vectors_since(0)[1]} == {(dim,)}
 
 
 @pytest.mark.parametrize("dim", [384, 100])

@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from index import lexical
 from index.derived import State
 from index.errors import CorpusBusyError, CorpusDamagedError, CorpusError
 from index.lexical import LexicalIndex, LexicalReader, analyze
@@ -101,10 +103,25 @@ def test_best_comes_first_and_ties_go_by_key(tmp_path: Path) -> None:
 def test_among_keeps_the_scores_and_leaves_others_out(tmp_path: Path) -> None:
     reader = filled(tmp_path, {key: "iran drone" if key % 2 else "iran weapon sent" for key in range(1, 9)})
     all_of_them = {one.key: one.score for one in reader.search(["iran", "drone"], 10)}
-    some = reader.search(["iran", "drone"], 10, among=[2, 3, 5, 77])
+    some = reader.search(["iran", "drone"], 10, among=np.array([2, 3, 5, 77]))
     assert [one.key for one in some] == [3, 5, 2]
     assert all(one.score == pytest.approx(all_of_them[one.key]) for one in some)
-    assert reader.search(["iran"], 10, among=[]) == []
+    assert reader.search(["iran"], 10, among=np.array([], dtype=np.int64)) == []
+
+
+@given(st.sets(st.integers(0, 400)), st.integers(1, 30))
+@settings(max_examples=30, deadline=None)
+def test_among_many_keys_finds_what_among_few_does(
+    tmp_path_factory: pytest.TempPathFactory, among: set[int], k: int
+) -> None:
+    rng = random.Random(3)
+    texts = {key: " ".join(rng.choices(WORDS, k=rng.randint(2, 9))) for key in range(0, 400, 3)}
+    reader = filled(tmp_path_factory.mktemp("lexical"), texts)
+    keys = np.array(sorted(among), dtype=np.int64)
+    few = reader.search(["iran", "drone"], k, among=keys)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lexical, "FEW_KEYS", 0)
+        assert reader.search(["iran", "drone"], k, among=keys) == few
 
 
 # Changes

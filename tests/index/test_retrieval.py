@@ -125,7 +125,7 @@ def test_a_sentence_that_two_passages_share_is_told_once(tmp_path: Path) -> None
     with closing(Corpus(tmp_path, HashingEncoder(window=28))) as corpus:
         add(corpus, article("a", text))
         _, sentences, passages = corpus.store.counts()
-        readings = corpus.store.readings(corpus.snapshot.vectors.keys())
+        readings = corpus.store.readings(corpus.store.passages_of(Filters()))
         assert sum(readings.counts) > sentences, "no passages overlap"
         found = retrieve(corpus, "Which drones?", top_k=100)
         assert sorted(places(found)) == [("a", ordinal) for ordinal in range(12)]

@@ -227,7 +227,7 @@ def test_values_that_were_not_asked_for_longest_are_dropped_first() -> None:
 
 def test_joined_readings_are_those_of_both(told: Corpus) -> None:
     former = Superseded(told).find(Filters(as_of=day(1)), {"drone": 1.0})
-    current = told.store.readings(told.snapshot.vectors.keys())
+    current = told.store.readings(told.store.passages_of(Filters()))
     [old] = former.readings.passages
     both = superseded.joined(current, former.readings, {old.key})
     assert both.passages == (*current.passages, old)

@@ -22,7 +22,7 @@ from index.errors import (
     EncoderMismatchError,
 )
 from index.retrieval import Retriever
-from index.store import FORMAT, Restored, backup
+from index.store import FORMAT, Filters, Restored, backup
 from index.testing import HashingEncoder
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -192,12 +192,12 @@ def test_a_restore_into_a_fresh_folder_brings_back_everything(filled: Corpus, tm
 def test_a_restore_replaces_everything_and_no_number_is_given_to_other_content(filled: Corpus, tmp_path: Path) -> None:
     filled.back_up(tmp_path / "copy")
     before = texts(filled)
-    keys = filled.snapshot.vectors.keys()
+    keys = filled.store.passages_of(Filters())
     add(filled, article("a", "Iran says nothing."), article("later", "Oranges are sold out."))
     add(filled, article("later", "Oranges are back."))
     assert filled.restore(tmp_path / "copy") == Restored(articles=3, versions=4, left_out=0)
     assert texts(filled) == before
-    assert set(filled.snapshot.vectors.keys()).isdisjoint(keys)
+    assert set(filled.store.passages_of(Filters())).isdisjoint(keys)
     assert "Oranges are back." not in quoted(filled, "Are oranges back?")
     with pytest.raises(ArticleNotFoundError):
         filled.store.record("later")

@@ -11,7 +11,7 @@ from index.articles import Article, Span
 from index.corpus import Corpus
 from index.errors import ArticleNotFoundError, CorpusDamagedError, CorpusError, CorpusVersionError
 from index.retrieval import Retriever
-from index.store import FORMAT, Store, resemblance, schema
+from index.store import FORMAT, Filters, Store, resemblance, schema
 from index.testing import HashingEncoder
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -90,7 +90,7 @@ def test_keys_are_not_used_again_after_the_upgrade(old: Path) -> None:
     # The last two articles of format 1, and the last passage, were removed.
     with closing(Corpus(old, ENCODER)) as corpus:
         list(corpus.add([article("new", "Cheese is cheap.")]))
-        assert max(corpus.snapshot.vectors.keys()) == 12
+        assert max(corpus.store.passages_of(Filters())) == 12
         assert corpus.check() == []
     assert rows(old, "SELECT key FROM versions WHERE id = 'new'") == [(8,)]
 

@@ -1,0 +1,199 @@
+"""The embedded engine: tantivy and FAISS, in the corpus' own folder."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.derived import State, lost_changes
+from index.encoding import Vectors
+from index.engine import Found
+from index.errors import CorpusDamagedError
+from index.lexical import LexicalIndex, LexicalReader
+from index.store import Filters, Store
+from index.vectors import VectorIndex
+
+# Filters whose passages are kept in mind, of one generation: those of the keys and collections that are asked most.
+KEPT_FILTERS = 32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Admitted:
+    """The keys of the passages that filters admit, ascending, by filter. Safe to use from several threads."""
+
+    store: Store
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _kept: "OrderedDict[Filters, NDArray[np.int64]]" = field(default_factory=OrderedDict)
+
+    def __call__(self, filters: Filters) -> NDArray[np.int64] | None:
+        """Return the keys; None where all are admitted. One that was removed since may be among them."""
+        if not filters:
+            return None
+        with self._lock:
+            if filters in self._kept:
+                self._kept.move_to_end(filters)
+                return self._kept[filters]
+        keys = np.asarray(self.store.passages_of(filters), dtype=np.int64)
+        with self._lock:
+            self._kept[filters] = keys
+            if len(self._kept) > KEPT_FILTERS:
+                self._kept.popitem(last=False)
+        return keys
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EmbeddedSnapshot:
+    """The two indexes as they stood at one generation of the store."""
+
+    generation: int
+    lexical: LexicalReader
+    vectors: VectorIndex
+    admitted: Admitted
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def frequencies(self, terms: Sequence[str]) -> list[int]:
+        return self.lexical.frequencies(terms)
+
+    def admits(self, filters: Filters) -> bool:
+        among = self.admitted(filters)
+        return len(self) > 0 if among is None else len(among) > 0
+
+    def search(self, vector: Vectors, terms: Sequence[str], k: int, filters: Filters) -> Found:
+        among = self.admitted(filters)
+        return Found(
+            dense=self.vectors.search(vector[np.newaxis], k, among=among)[0],
+            lexical=self.lexical.search(terms, k, among=among),
+        )
+
+
+class Embedded:
+    """Both indexes of one store, in a folder; each is lost without loss."""
+
+    def __init__(self, folder: Path, store: Store, dim: int) -> None:
+        self._folder = folder
+        self._store = store
+        self._dim = dim
+        self._saved = -1
+
+    def open(self, *, rebuild: bool) -> list[str]:
+        repairs: list[str] = []
+        self._lexical = self._open_lexical(rebuild, repairs)
+        vectors = self._load_vectors(rebuild, repairs)
+        self._snapshot = EmbeddedSnapshot(-1, self._lexical.reader(), vectors, Admitted(self._store))
+        return repairs
+
+    def follow(self) -> EmbeddedSnapshot | None:
+        state = self._state()
+        reader = self._lexical.reader()
+        if reader.state() != state:
+            return None
+        self._snapshot = EmbeddedSnapshot(state.generation, reader, self._follow_vectors(), Admitted(self._store))
+        return self._snapshot
+
+    def catch_up(self) -> None:
+        held, state = self._lexical.state(), self._state()
+        if held is None or held.identity != state.identity:
+            self.write_anew()
+        elif held.generation > state.generation:
+            raise self._lost_changes(held.generation)
+        elif held != state:
+            removed = self._store.removed_since(held.generation)
+            self._lexical.change(add=self._texts_since(held.generation), remove=removed, state=state)
+
+    def save(self) -> None:
+        snapshot = self._snapshot
+        state = State(self._store.identity, snapshot.generation)
+        held = VectorIndex.saved(self._vectors_folder)
+        # Another process may have saved a later generation.
+        if held is None or held.identity != state.identity or held.generation < state.generation:
+            snapshot.vectors.save(self._vectors_folder, state)
+        self._saved = snapshot.generation
+
+    def is_saved(self) -> bool:
+        return self._saved >= self._snapshot.generation
+
+    def tidy(self) -> bool:
+        return False
+
+    def write_anew(self) -> None:
+        self._lexical.change(add=self._texts_since(0), remove=None, state=self._state())
+
+    def erase_leftovers(self) -> None:
+        self._lexical.erase_leftovers()
+
+    def check(self) -> list[str]:
+        findings = []
+        snapshot = self._snapshot
+        keys, vectors = self._store.vectors_since(0)
+        if snapshot.lexical.keys() != keys:
+            findings.append("the lexical index holds other passages than the store; run `quoteline rebuild`")
+        if snapshot.vectors.keys() != keys or not np.array_equal(snapshot.vectors.vectors(keys), vectors):
+            findings.append("the vector index holds other vectors than the store; run `quoteline rebuild`")
+        return findings
+
+    def close(self) -> None:
+        pass
+
+    def _state(self) -> State:
+        return State(self._store.identity, self._store.generation)
+
+    def _texts_since(self, generation: int) -> Iterator[tuple[int, str]]:
+        for key, title, text in self._store.texts_since(generation):
+            yield key, f"{title or ''}\n{text}"
+
+    def _follow_vectors(self) -> VectorIndex:
+        snapshot = self._snapshot
+        since = max(snapshot.generation, self._saved, 0)
+        keys, vectors = self._store.vectors_since(since)
+        return snapshot.vectors.changed(add=vectors, keys=keys, remove=self._store.removed_since(since))
+
+    def _open_lexical(self, rebuild: bool, repairs: list[str]) -> LexicalIndex:
+        if rebuild:
+            LexicalIndex.erase(self._lexical_folder)
+        try:
+            opened = LexicalIndex.open(self._lexical_folder)
+        except CorpusDamagedError as error:
+            # It is derived: nothing is lost by building it again.
+            repairs.append(f"{error}: it is being built again")
+            LexicalIndex.erase(self._lexical_folder)
+            return LexicalIndex.open(self._lexical_folder)
+        held = opened.state()
+        # Another store's index is no wonder, unless this one was made just now: then the database itself is gone.
+        own = held is not None and (held.identity == self._store.identity or self._store.generation == 0)
+        if held is not None and own and held.generation > self._store.generation:
+            raise self._lost_changes(held.generation)
+        return opened
+
+    def _load_vectors(self, rebuild: bool, repairs: list[str]) -> VectorIndex:
+        if rebuild:
+            VectorIndex.erase(self._vectors_folder)
+        try:
+            loaded = VectorIndex.load(self._vectors_folder, self._dim)
+        except CorpusDamagedError as error:
+            repairs.append(f"{error}: it is being built again")
+            VectorIndex.erase(self._vectors_folder)
+            loaded = None
+        if loaded is None or loaded[1].identity != self._store.identity:
+            return VectorIndex(self._dim)
+        vectors, state = loaded
+        if state.generation > self._store.generation:
+            raise self._lost_changes(state.generation)
+        self._saved = state.generation
+        return vectors
+
+    def _lost_changes(self, generation: int) -> CorpusDamagedError:
+        return lost_changes(self._folder, held=generation, there=self._store.generation)
+
+    @property
+    def _lexical_folder(self) -> Path:
+        return self._folder / "lexical"
+
+    @property
+    def _vectors_folder(self) -> Path:
+        return self._folder / "vectors"

@@ -1,0 +1,94 @@
+"""Engine: what searches the passages of a store; made out of it, and made again whenever it has to be.
+
+Two of them: `embedded`, in the corpus' own folder, and `milvus`, a server that any number of processes share.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from index.derived import Neighbour
+from index.encoding import Vectors
+from index.store import Filters
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The nearest passages by cosine, and the best by BM25; each best first, ties by key."""
+
+    dense: list[Neighbour]
+    lexical: list[Neighbour]
+
+
+class Snapshot(Protocol):
+    """The passages of one generation of the store, to be searched. Safe to use from several threads."""
+
+    @property
+    def generation(self) -> int: ...
+
+    def __len__(self) -> int:
+        """Return how many passages there are."""
+        ...
+
+    def frequencies(self, terms: Sequence[str]) -> list[int]:
+        """Return for each term the number of passages that hold it."""
+        ...
+
+    def admits(self, filters: Filters) -> bool:
+        """Whether the filters leave any passage."""
+        ...
+
+    def search(self, vector: Vectors, terms: Sequence[str], k: int, filters: Filters) -> Found:
+        """Return at most `k` passages by each measure, of articles that `filters` admits.
+
+        vector: float32, shape (dim,), of unit length.
+        """
+        ...
+
+
+class Engine(Protocol):
+    """Keeps what is searched at the store's generation. All methods but `follow` are for one writer at a time."""
+
+    def open(self, *, rebuild: bool) -> list[str]:
+        """Open what is there, or make an empty one; return what was found damaged and is to be built again, in words.
+
+        rebuild: drop all that is there first. Raises CorpusDamagedError where what is there is ahead of the store.
+        """
+        ...
+
+    def follow(self) -> Snapshot | None:
+        """Return a snapshot of the store's state as this thread sees it; None where `catch_up` has to come first."""
+        ...
+
+    def catch_up(self) -> None:
+        """Bring what is searched to the store's state as this thread sees it. Raises CorpusError."""
+        ...
+
+    def save(self) -> None:
+        """Keep for the next start what is not kept yet. Raises CorpusError."""
+        ...
+
+    def is_saved(self) -> bool:
+        """Whether `save` would find nothing to do."""
+        ...
+
+    def tidy(self) -> bool:
+        """Do what makes searching faster and can wait; return whether there was anything to do.
+
+        Takes long, and does not keep others from changing the corpus: the caller holds no lock.
+        """
+        ...
+
+    def write_anew(self) -> None:
+        """Write all that is searched anew, so that nothing of what was deleted stays in it."""
+        ...
+
+    def erase_leftovers(self) -> None:
+        """Erase what earlier states left behind."""
+        ...
+
+    def check(self) -> list[str]:
+        """Return what of the engine is not as the store has it, in words; nothing where all is consistent."""
+        ...
+
+    def close(self) -> None: ...
