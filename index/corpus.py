@@ -6,44 +6,49 @@ import itertools
 import logging
 import threading
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from numpy.typing import NDArray
 
+from index.address import Address
+from index.ahead import ahead
 from index.articles import DEFAULT_COLLECTION, Article, Span
 from index.embedded import Embedded
 from index.encoding import Context, Encoded, Encoder
 from index.engine import Engine, Snapshot
 from index.errors import (
     ArticleNotFoundError,
-    CorpusBusyError,
     CorpusError,
     EncoderMismatchError,
 )
 from index.lexical import analyze
 from index.splitting import group_sentences, split_sentences
-from index.store import Backup, Known, Reading, Record, Restored, Store
+from index.store import Backup, Known, Reading, Record, Restored, Store, open_store
 
 # Tokens of a passage, title included, where the encoder's window allows as many. Shorter passages rank sentences better
 # than those that fill a window of 256 (docs/decisions/0004): the default encoder was trained on 128.
 PASSAGE = 128
 # Neighbouring passages share a sentence, so that no answer is torn from what leads to it.
 OVERLAP = 1
-# Articles that are encoded together and committed in one transaction; a batch ends with whichever comes first.
-BATCH_ARTICLES = 64
+# Articles that are encoded together and committed in one transaction; a batch ends with whichever comes first. The more
+# passages are sorted by length, the less of what is encoded is padding (docs/decisions/0018).
+BATCH_ARTICLES = 128
 BATCH_CHARACTERS = 400_000
 # A title longer than this would crowd out the passage that it stands in front of, in code points.
 LONGEST_TITLE = 200
-# A snapshot may lag behind by so many passages while articles are being added.
-FEW_PASSAGES = 2000
-# How long a change waits for another process's change, in seconds.
+# Batches that are read, split or encoded while an earlier one is committed.
+AHEAD = 3
+# A snapshot may lag behind by so many passages while articles are being added; by a share of those there are, between
+# these. What it lags behind by is in memory at once when it catches up.
+FEW_PASSAGES, MANY_PASSAGES = 2000, 50_000
+# How long setting a corpus aside waits for who is changing it, in seconds.
 PATIENCE = 60.0
 
 
@@ -67,17 +72,51 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Split:
+    """The sentences of an article, and its passages as ranges of them; no more than its content decides on them."""
+
+    sentences: tuple[Span, ...]
+    groups: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Prepared:
-    """An article on its way into the store, split but not yet encoded."""
+    """An article on its way into the store, split but not yet encoded. digest: of the article, where it is added."""
 
     article: Article
     version: int
     replaces: bool
     sentences: tuple[Span, ...]
     groups: tuple[tuple[int, int], ...]
+    digest: str = ""
 
     def contexts(self) -> list[Context]:
         return [context_of(self.article, self.sentences[first:last]) for first, last in self.groups]
+
+
+_Plan = tuple[Outcome, _Prepared | None]
+
+
+@dataclass(slots=True, eq=False)
+class _Batch:
+    """Articles that go into the store together, and what is known of them so far.
+
+    plans: what becomes of each, as the store stood at `generation`. splits, readings: by the article's digest.
+    """
+
+    articles: Sequence[Article]
+    generation: int = -1
+    plans: list[_Plan] = field(default_factory=list)
+    splits: dict[str, _Split] = field(default_factory=dict)
+    readings: dict[str, list[Reading]] = field(default_factory=dict)
+
+    def changes(self) -> list[_Prepared]:
+        """Return what is to be committed."""
+        return [ready for _, ready in self.plans if ready is not None]
+
+    def unread(self) -> list[_Prepared]:
+        """Return what is to be committed and not yet encoded."""
+        return [ready for ready in self.changes() if ready.digest not in self.readings]
 
 
 class Corpus:
@@ -86,26 +125,41 @@ class Corpus:
     Safe to use from several threads and several processes; one of them changes it at a time.
     """
 
-    def __init__(self, folder: Path, encoder: Encoder, *, rebuild: bool = False, encode_again: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        encoder: Encoder,
+        *,
+        index: str = "",
+        rebuild: bool = False,
+        encode_again: bool = False,
+    ) -> None:
         """Open the corpus in `folder`, or make an empty one; what is derived catches up, or is built again.
 
-        rebuild: build what is derived again, whatever is there. encode_again: encode all articles with this encoder,
-        which may be another than it was built with. `repairs` says what was found damaged and was built again.
+        index: the address of another one, as `Address.parse` takes it, which other machines may share; `folder` holds
+        what that leaves to it, if anything. rebuild: build what is derived again, whatever is there. encode_again:
+        encode all articles with this encoder, which may be another than it was built with. `repairs` says what was
+        found damaged and was built again.
         Raises CorpusError: EncoderMismatchError, CorpusVersionError, CorpusDamagedError among them.
         """
         self.folder = folder
         self.encoder = encoder
         self.repairs: list[str] = []
-        self.store = Store(folder / "quoteline.db", encoder=encoder.name, dim=encoder.dim)
-        self._lock = FileLock(folder / "writer.lock", timeout=PATIENCE)
-        self._engine: Engine = Embedded(folder, self.store, encoder.dim)
+        address = Address.parse(index) if index else None
+        place = address.store if address is not None and address.store else folder / "quoteline.db"
+        self.store = open_store(place, encoder=encoder.name, dim=encoder.dim)
+        self._engine = _engine(address, folder, self.store, encoder.dim)
         self._snapshot: Snapshot | None = None
         self._refreshing = threading.Lock()
         self._refused: EncoderMismatchError | None = None
+        # Passages committed here that no snapshot holds yet.
+        self._unseen = 0
+        # One thread: the encoder itself uses all cores.
+        self._encoding = ThreadPoolExecutor(1, thread_name_prefix="encoding")
         try:
             if not encode_again:
                 self.store.check_encoder()
-            with self._exclusive():
+            with self.store.exclusive():
                 if rebuild:
                     self.store.find_near_duplicates_again()
                 for repair in self._engine.open(rebuild=rebuild):
@@ -124,6 +178,7 @@ class Corpus:
         try:
             self.save()
         finally:
+            self._encoding.shutdown(cancel_futures=True)
             self._engine.close()
             self.store.close()
 
@@ -138,20 +193,30 @@ class Corpus:
 
     # Changing
 
-    def add(self, articles: Iterable[Article], *, within: Collection[str] | None = None) -> Iterator[Outcome]:
+    def add(
+        self,
+        articles: Iterable[Article],
+        *,
+        within: Collection[str] | None = None,
+        confirm: Callable[[], None] | None = None,
+    ) -> Generator[Outcome, None, None]:
         """Add articles in batches; yield one outcome for each, in order, once its batch is committed.
 
         An article whose id was given replaces the one of that id. Another one replaces the one from the same file, or
         of the same URL; it is left alone where its very content is there under another id. What is replaced stays
         readable as an older version, and is not searched.
-        within: only these collections are changed, or told of.
+        within: only these collections are changed, or told of. confirm: called before each commit, when nobody else can
+        change the corpus any more; what it raises ends all.
         Raises CorpusBusyError where another process keeps changing the corpus, CorpusError where it cannot be written.
         """
         try:
-            for batch in _batches(articles):
-                outcomes = self._add_batch(batch, within)
+            # While one batch is committed here, and later ones are read and split, another thread encodes.
+            begun = (self._begin(batch, within) for batch in batches_of(articles))
+            for batch, encoded in ahead(begun, self._encode_unread, self._encoding, depth=AHEAD):
+                outcomes = self._add_batch(batch, encoded, within, confirm)
                 if self._is_far_behind():
                     self._show_changes()
+                    self._tidy_as_it_grows()
                 yield from outcomes
         finally:
             self._show_changes()
@@ -161,7 +226,7 @@ class Corpus:
 
         within: only from these collections; what is in others counts as not there.
         """
-        with self._exclusive(), self.store.change() as change:
+        with self.store.exclusive(), self.store.change() as change:
             for article_id in dict.fromkeys(article_ids):
                 known = self.store.known(article_id=article_id)
                 if known is None:
@@ -174,22 +239,27 @@ class Corpus:
     def refresh(self) -> None:
         """Bring the snapshot to the store's generation; a change of another process is seen by this."""
         with self._refreshing:
-            if self._snapshot is not None and self.store.generation == self._snapshot.generation:
+            current = self._snapshot is not None and self.store.generation == self._snapshot.generation
+            if current and self._engine.ready():
                 return
             with self.store.frozen():
                 # Who changed the store brings the engine up to date at once: most often nothing is left to do.
                 if self._follow():
                     return
             # The lock before the store: nobody commits meanwhile, so that no index can be ahead of what is seen here.
-            with self._exclusive(), self.store.frozen():
+            with self.store.exclusive(), self.store.frozen():
                 self._engine.catch_up()
                 self._follow()
+
+    def ready(self) -> bool:
+        """Whether questions can be answered."""
+        return self._snapshot is not None and self._refused is None and self._engine.ready()
 
     def save(self) -> None:
         """Write to disk what a later start would have to make again."""
         if self._engine.is_saved():
             return
-        with self._exclusive():
+        with self.store.exclusive():
             self._engine.save()
 
     def tidy(self) -> bool:
@@ -197,7 +267,16 @@ class Corpus:
 
         Neither asking nor changing waits for it.
         """
-        return self._engine.tidy()
+        tidied = False
+        while snapshot := self._engine.tidy():
+            with self._refreshing:
+                # What was committed meanwhile may be searched already, and by what was tidied.
+                if self._snapshot is not None and self._snapshot.generation <= snapshot.generation:
+                    self._snapshot = snapshot
+            tidied = True
+        if tidied:
+            self.save()
+        return tidied
 
     def compact(self) -> bool:
         """Erase what deleted articles left in the files, which an index keeps until it is written anew.
@@ -207,12 +286,12 @@ class Corpus:
         if not self.store.has_traces():
             return True
         self.refresh()
-        with self._refreshing, self._exclusive():
+        with self._refreshing, self.store.exclusive():
             with self.store.frozen():
                 self._engine.write_anew()
                 self._follow()
-            self._engine.save()
-            self._engine.erase_leftovers()
+                self._engine.erase_leftovers()
+                self._follow()
             return self.store.erase_traces()
 
     def encode_again(self) -> None:
@@ -220,7 +299,7 @@ class Corpus:
 
         Another process that serves the corpus with the former encoder refuses to answer from then on.
         """
-        with self._exclusive(), self.store.change() as change:
+        with self.store.exclusive(), self.store.change() as change:
             change.set_encoder(self.encoder.name)
             for record in self.store.records():
                 groups = tuple(self.groups_of(record.article, record.sentences))
@@ -238,7 +317,7 @@ class Corpus:
         with_deleted: also articles that were deleted after the backup was made; they are left out otherwise.
         Raises CorpusError, EncoderMismatchError, CorpusVersionError, CorpusDamagedError.
         """
-        with self._exclusive():
+        with self.store.exclusive():
             self.store.check_encoder()
             restored = self.store.restore(folder, with_deleted=with_deleted)
         self._show_changes()
@@ -258,51 +337,81 @@ class Corpus:
 
     # Adding, step by step
 
-    def _add_batch(self, batch: Sequence[Article], within: Collection[str] | None) -> list[Outcome]:
-        generation = self.store.generation
-        readings: dict[str, list[Reading]] = {}
-        # Encoding is what takes long, and holds no lock: others may read, or commit, meanwhile.
-        plans = self._plan(batch, within, readings)
-        with self._exclusive():
+    def _begin(self, articles: Sequence[Article], within: Collection[str] | None) -> _Batch:
+        """Plan what is to be encoded; the store may have moved on when that is done."""
+        batch = _Batch(articles)
+        self._plan(batch, within)
+        return batch
+
+    def _encode_unread(self, batch: _Batch) -> list[Encoded]:
+        """Return the vectors of all passages that `batch` still lacks; holds no lock, and takes long."""
+        contexts = [context for one in batch.unread() for context in one.contexts()]
+        return self.encoder.encode_passages(contexts) if contexts else []
+
+    def _add_batch(
+        self,
+        batch: _Batch,
+        encoded: Sequence[Encoded],
+        within: Collection[str] | None,
+        confirm: Callable[[], None] | None,
+    ) -> list[Outcome]:
+        """Commit a batch whose passages are encoded; return what became of its articles."""
+        _read_into(batch, encoded)
+        if not batch.changes() and self.store.generation == batch.generation:
+            return [outcome for outcome, _ in batch.plans]
+        with self.store.exclusive():
             self.store.check_encoder()
-            # What somebody else committed since may have been one of these very articles.
-            if self.store.generation != generation:
-                plans = self._plan(batch, within, readings)
-            found = self._commit([ready for _, ready in plans if ready is not None], readings, within)
+            if confirm is not None:
+                confirm()
+            # What was committed since, here or elsewhere, may have been one of these very articles.
+            if self.store.generation != batch.generation:
+                self._plan(batch, within)
+                _read_into(batch, self._encode_unread(batch))
+            found = self._commit(batch.changes(), batch.readings, within)
         return [
             outcome
             if ready is None
             else replace(outcome, near_duplicates=tuple(found.get(ready.article.id, {}).items()))
-            for outcome, ready in plans
+            for outcome, ready in batch.plans
         ]
 
-    def _plan(
-        self, batch: Sequence[Article], within: Collection[str] | None, readings: dict[str, list[Reading]]
-    ) -> list[tuple[Outcome, _Prepared | None]]:
-        """Say what becomes of each article; put the passages of those that go in, by digest, into `readings`."""
-        plans = [self._prepare(article, within) for article in batch]
-        fresh = [ready for _, ready in plans if ready is not None and ready.article.digest() not in readings]
-        for one, its_readings in zip(fresh, self._encode(fresh), strict=True):
-            readings[one.article.digest()] = its_readings
-        return plans
+    def _plan(self, batch: _Batch, within: Collection[str] | None) -> None:
+        """Say what becomes of each article as the store stands now; split those that go in."""
+        batch.generation = self.store.generation
+        batch.plans = []
+        # Of two files of one name in a batch the second one needs another id.
+        given: set[str] = set()
+        for article in batch.articles:
+            plan = self._prepare(article, within, batch.splits, given)
+            batch.plans.append(plan)
+            if plan[1] is not None:
+                given.add(plan[1].article.id)
 
-    def _prepare(self, article: Article, within: Collection[str] | None) -> tuple[Outcome, _Prepared | None]:
+    def _prepare(
+        self, article: Article, within: Collection[str] | None, splits: dict[str, _Split], given: Collection[str]
+    ) -> _Plan:
         known = self._known(article)
         collection = article.collection or (known.collection if known else DEFAULT_COLLECTION)
         if within is not None and not {collection, known.collection if known else collection} <= set(within):
             reason = f"{article.id} belongs to a collection that is not among those that may be changed"
             return Outcome("elsewhere", article.id, 0, collection, reason=reason), None
-        if known is not None and (known.digest, known.collection) == (article.digest(), collection):
+        digest = article.digest()
+        if known is not None and (known.digest, known.collection) == (digest, collection):
             return Outcome("unchanged", known.id, known.version, collection), None
-        sentences = tuple(split_sentences(article.text, article.body))
-        if not sentences:
+        if digest not in splits:
+            splits[digest] = self._split(article)
+        split = splits[digest]
+        if not split.sentences:
             return Outcome("refused", article.id, 0, collection, reason=f"{article.id} holds no sentence"), None
-        article = replace(article, id=known.id if known else self._free_id(article), collection=collection)
+        article = replace(article, id=known.id if known else self._free_id(article, given), collection=collection)
         version = self.store.last_version(article.id) + 1
-        groups = tuple(self.groups_of(article, sentences))
-        ready = _Prepared(article, version, known is not None, sentences, groups)
+        ready = _Prepared(article, version, known is not None, split.sentences, split.groups, digest)
         kind: Literal["added", "replaced"] = "replaced" if known else "added"
-        return Outcome(kind, article.id, version, collection, len(sentences)), ready
+        return Outcome(kind, article.id, version, collection, len(split.sentences)), ready
+
+    def _split(self, article: Article) -> _Split:
+        sentences = tuple(split_sentences(article.text, article.body))
+        return _Split(sentences, tuple(self.groups_of(article, sentences)) if sentences else ())
 
     def _known(self, article: Article) -> Known | None:
         """Return what `article` would replace, or what is the same as it already."""
@@ -321,14 +430,14 @@ class Corpus:
         apart = known and known.path and article.path and known.path != article.path and Path(known.path).exists()
         return None if apart else known
 
-    def _free_id(self, article: Article) -> str:
+    def _free_id(self, article: Article, given: Collection[str]) -> str:
         """Return the article's id, or one like it where another article has that, such as a file of the same name."""
         if article.named:
             return article.id
         for attempt in itertools.count():
             origin = f"{article.collection}\n{article.path or article.digest()}\n{attempt}"
             candidate = f"{article.id}-{hashlib.sha256(origin.encode()).hexdigest()[:8]}" if attempt else article.id
-            if self.store.known(article_id=candidate) is None:
+            if candidate not in given and self.store.known(article_id=candidate) is None:
                 return candidate
         raise AssertionError
 
@@ -361,14 +470,14 @@ class Corpus:
             for one in prepared:
                 if one.replaces:
                     change.supersede(one.article.id)
-                its_readings = readings[one.article.digest()]
+                its_readings = readings[one.digest]
                 change.add(one.article, version=one.version, sentences=one.sentences, readings=its_readings)
+                self._unseen += len(its_readings)
             return change.near_duplicates_of([one.article.id for one in prepared], within=within)
 
     def _encode(self, prepared: Sequence[_Prepared]) -> list[list[Reading]]:
         """Return the passages of each article, encoded together because that is faster."""
-        encoded = iter(self.encoder.encode_passages([context for one in prepared for context in one.contexts()]))
-        return [[_reading(one, *group, next(encoded)) for group in one.groups] for one in prepared]
+        return _readings(prepared, self.encoder.encode_passages([one for each in prepared for one in each.contexts()]))
 
     # Keeping up
 
@@ -379,14 +488,19 @@ class Corpus:
         except CorpusError as error:
             logging.getLogger("quoteline").warning("a change is kept, but not yet searched: %s", error)
 
+    def _tidy_as_it_grows(self) -> None:
+        try:
+            self.tidy()
+        except CorpusError as error:
+            logging.getLogger("quoteline").warning("the indexes cannot be tidied, which can wait: %s", error)
+
     def _is_far_behind(self) -> bool:
         """Whether so much was added since the last refresh that others should see it before all is done.
 
         A refresh has the lexical index write a commit, so it waits until there is a share of new ones.
         """
-        _, _, passages = self.store.counts()
-        held = len(self.snapshot)
-        return passages - held > max(FEW_PASSAGES, held // 4)
+        # Counted as they are committed: to have the store count takes longer the more there is.
+        return self._unseen > min(max(FEW_PASSAGES, len(self.snapshot) // 4), MANY_PASSAGES)
 
     def _follow(self) -> bool:
         """Take what the engine holds for the next snapshot, if that is what this thread sees of the store."""
@@ -399,21 +513,17 @@ class Corpus:
         if snapshot is None:
             return False
         self._snapshot = snapshot
+        self._unseen = 0
         return True
 
-    @contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        """Hold the writer's lock; it ends with the process that holds it, however that ends."""
-        try:
-            held = self._lock.acquire()
-        except Timeout as error:
-            raise CorpusBusyError(f"another process is changing {self.folder}; try again when it is done") from error
-        except OSError as error:
-            raise CorpusError(
-                f"{self.folder} cannot be written ({error.strerror}); check its owner, or set QUOTELINE_DATA"
-            ) from error
-        with held:
-            yield
+
+def _engine(address: Address | None, folder: Path, store: Store, dim: int) -> Engine:
+    if address is None:
+        return Embedded(folder, store, dim)
+    # Imported here: a corpus in a folder needs nothing of it.
+    from index.milvus import Milvus
+
+    return Milvus(address, store, dim)
 
 
 def set_aside(folder: Path) -> Path:
@@ -430,16 +540,19 @@ def set_aside(folder: Path) -> Path:
     return kept
 
 
-def _batches(articles: Iterable[Article]) -> Iterator[list[Article]]:
-    """Group articles; no two of a group can be the same article, so that each is compared with what was committed."""
+def batches_of(articles: Iterable[Article]) -> Iterator[list[Article]]:
+    """Group articles that are added together; each is compared with what was committed before its group.
+
+    So no two of a group can be the same article. Two that merely would have the same id, such as two files of one name,
+    can be: they are given different ones.
+    """
     batch: list[Article] = []
     taken: set[str] = set()
     characters = 0
     for article in articles:
-        names = {f"id {article.id}", f"digest {article.digest()}"}
-        names |= {f"{name} {value}" for name, value in (("path", article.path), ("url", article.url)) if value}
-        # One whose id is given is known by that alone.
-        known_by = {f"id {article.id}"} if article.named else names
+        names = {f"id {article.id}", f"digest {article.digest()}", *names_of(article)}
+        # One whose id is given is known by that alone, and any other by all else.
+        known_by = {f"id {article.id}"} if article.named else names - {f"id {article.id}"}
         if batch and (len(batch) == BATCH_ARTICLES or characters > BATCH_CHARACTERS or known_by & taken):
             yield batch
             batch, taken, characters = [], set(), 0
@@ -448,6 +561,16 @@ def _batches(articles: Iterable[Article]) -> Iterator[list[Article]]:
         characters += len(article.text)
     if batch:
         yield batch
+
+
+def names_of(article: Article) -> set[str]:
+    """Return all by which this article and another one may be versions of one."""
+    names = {f"id {article.id}"} if article.named else set()
+    if article.path is not None:
+        names.add(f"path {article.path}")
+    if article.url is not None and _names_a_document(article.url):
+        names.add(f"url {article.url}")
+    return names
 
 
 def _names_a_document(url: str) -> bool:
@@ -468,6 +591,18 @@ def context_of(article: Article, sentences: Sequence[Span]) -> Context:
 
 def _short_title(article: Article) -> str:
     return (article.title or "")[:LONGEST_TITLE]
+
+
+def _read_into(batch: _Batch, encoded: Sequence[Encoded]) -> None:
+    """Put the passages of what was unread, by digest, into the batch."""
+    unread = batch.unread()
+    for one, readings in zip(unread, _readings(unread, encoded), strict=True):
+        batch.readings[one.digest] = readings
+
+
+def _readings(prepared: Sequence[_Prepared], encoded: Iterable[Encoded]) -> list[list[Reading]]:
+    vectors = iter(encoded)
+    return [[_reading(one, *group, next(vectors)) for group in one.groups] for one in prepared]
 
 
 def _reading(one: _Prepared, first: int, last: int, encoded: Encoded) -> Reading:

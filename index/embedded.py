@@ -3,7 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from index.derived import State, lost_changes
 from index.encoding import Vectors
 from index.engine import Found
-from index.errors import CorpusDamagedError
+from index.errors import CorpusBusyError, CorpusDamagedError
 from index.lexical import LexicalIndex, LexicalReader
 from index.store import Filters, Store
 from index.vectors import VectorIndex
@@ -38,6 +38,8 @@ class Admitted:
                 self._kept.move_to_end(filters)
                 return self._kept[filters]
         keys = np.asarray(self.store.passages_of(filters), dtype=np.int64)
+        # What cannot be written to, the vectors look up once.
+        keys.setflags(write=False)
         with self._lock:
             self._kept[filters] = keys
             if len(self._kept) > KEPT_FILTERS:
@@ -79,7 +81,12 @@ class Embedded:
         self._folder = folder
         self._store = store
         self._dim = dim
+        # The generation that is saved, the manifest that says so, and whether segments were merged since.
         self._saved = -1
+        self._manifest: tuple[int, int] | None = None
+        self._merged = False
+        # Held while the snapshot is followed by another one, of changes or of merges.
+        self._following = threading.Lock()
 
     def open(self, *, rebuild: bool) -> list[str]:
         repairs: list[str] = []
@@ -88,13 +95,17 @@ class Embedded:
         self._snapshot = EmbeddedSnapshot(-1, self._lexical.reader(), vectors, Admitted(self._store))
         return repairs
 
+    def ready(self) -> bool:
+        return True
+
     def follow(self) -> EmbeddedSnapshot | None:
         state = self._state()
         reader = self._lexical.reader()
         if reader.state() != state:
             return None
-        self._snapshot = EmbeddedSnapshot(state.generation, reader, self._follow_vectors(), Admitted(self._store))
-        return self._snapshot
+        with self._following:
+            self._snapshot = EmbeddedSnapshot(state.generation, reader, self._follow_vectors(), Admitted(self._store))
+            return self._snapshot
 
     def catch_up(self) -> None:
         held, state = self._lexical.state(), self._state()
@@ -111,29 +122,39 @@ class Embedded:
         state = State(self._store.identity, snapshot.generation)
         held = VectorIndex.saved(self._vectors_folder)
         # Another process may have saved a later generation.
-        if held is None or held.identity != state.identity or held.generation < state.generation:
+        is_later = held is not None and held.identity == state.identity and held.generation > state.generation
+        if not is_later and (self._merged or held != state):
             snapshot.vectors.save(self._vectors_folder, state)
+            self._manifest = self._signature()
         self._saved = snapshot.generation
+        self._merged = False
 
     def is_saved(self) -> bool:
-        return self._saved >= self._snapshot.generation
+        return self._saved >= self._snapshot.generation and not self._merged
 
-    def tidy(self) -> bool:
-        return False
+    def tidy(self) -> EmbeddedSnapshot | None:
+        adopted = self._adopt()
+        return self._merge() or adopted
 
     def write_anew(self) -> None:
         self._lexical.change(add=self._texts_since(0), remove=None, state=self._state())
 
     def erase_leftovers(self) -> None:
+        while self._merge(erase=True):
+            pass
+        self.save()
         self._lexical.erase_leftovers()
 
     def check(self) -> list[str]:
         findings = []
         snapshot = self._snapshot
-        keys, vectors = self._store.vectors_since(0)
+        keys = list(self._store.keys_since(0, 0))
         if snapshot.lexical.keys() != keys:
             findings.append("the lexical index holds other passages than the store; run `quoteline rebuild`")
-        if snapshot.vectors.keys() != keys or not np.array_equal(snapshot.vectors.vectors(keys), vectors):
+        same = snapshot.vectors.keys() == keys and all(
+            np.array_equal(snapshot.vectors.vectors(some), vectors) for some, vectors in self._store.vectors_since(0)
+        )
+        if not same:
             findings.append("the vector index holds other vectors than the store; run `quoteline rebuild`")
         return findings
 
@@ -149,9 +170,72 @@ class Embedded:
 
     def _follow_vectors(self) -> VectorIndex:
         snapshot = self._snapshot
-        since = max(snapshot.generation, self._saved, 0)
-        keys, vectors = self._store.vectors_since(since)
-        return snapshot.vectors.changed(add=vectors, keys=keys, remove=self._store.removed_since(since))
+        since = max(snapshot.generation, self._saved, 0) if snapshot.generation < 0 else snapshot.generation
+        return self._changed_since(snapshot.vectors, since)
+
+    def _changed_since(self, vectors: VectorIndex, generation: int) -> VectorIndex:
+        """Return what `vectors`, which hold `generation`, become; a block at a time, so that memory is bounded."""
+        removed = self._store.removed_since(generation)
+        if removed:
+            vectors = vectors.changed(add=np.empty((0, self._dim), dtype=np.float32), keys=[], remove=removed)
+        for number, (keys, added) in enumerate(self._store.vectors_since(generation)):
+            if number:
+                vectors = self._with_merges(vectors)
+            vectors = vectors.changed(add=added, keys=keys, remove=[])
+        return vectors
+
+    def _with_merges(self, vectors: VectorIndex) -> VectorIndex:
+        try:
+            while plan := vectors.plan_merge():
+                vectors = vectors.with_merged(plan.build(self._vectors_folder))
+                self._merged = True
+        except CorpusBusyError:
+            # Another process is at it: until there is something to adopt, what is new stays in memory.
+            pass
+        return vectors
+
+    def _merge(self, *, erase: bool = False) -> EmbeddedSnapshot | None:
+        """Do the next merge of segments that is due; None where none is, or where somebody else is at it."""
+        plan = self._snapshot.vectors.plan_merge(erase=erase)
+        if plan is None:
+            return None
+        try:
+            merged = plan.build(self._vectors_folder)
+        except CorpusBusyError:
+            if erase:
+                raise
+            return None
+        with self._following:
+            self._snapshot = replace(self._snapshot, vectors=self._snapshot.vectors.with_merged(merged))
+            self._merged = True
+            return self._snapshot
+
+    def _adopt(self) -> EmbeddedSnapshot | None:
+        """Take the segments that another process merged and saved, where it did; they are in memory once for all."""
+        if self._signature() == self._manifest:
+            return None
+        with self._following, self._store.frozen():
+            snapshot = self._snapshot
+            self._manifest = self._signature()
+            loaded = VectorIndex.load(self._vectors_folder, self._dim, previous=snapshot.vectors)
+            if loaded is None or loaded[1].identity != self._store.identity:
+                return None
+            vectors, state = loaded
+            # What the store holds now may be more than this snapshot, whose lexical index is of its own generation.
+            if not state.generation <= snapshot.generation == self._store.generation:
+                self._manifest = None
+                return None
+            self._snapshot = replace(snapshot, vectors=self._changed_since(vectors, state.generation))
+            self._saved, self._merged = state.generation, False
+            return self._snapshot
+
+    def _signature(self) -> tuple[int, int] | None:
+        """Return what changes whenever the vectors are saved by anybody."""
+        try:
+            found = (self._vectors_folder / "state.json").stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_ino
 
     def _open_lexical(self, rebuild: bool, repairs: list[str]) -> LexicalIndex:
         if rebuild:
@@ -185,6 +269,7 @@ class Embedded:
         if state.generation > self._store.generation:
             raise self._lost_changes(state.generation)
         self._saved = state.generation
+        self._manifest = self._signature()
         return vectors
 
     def _lost_changes(self, generation: int) -> CorpusDamagedError:

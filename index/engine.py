@@ -56,6 +56,10 @@ class Engine(Protocol):
         """
         ...
 
+    def ready(self) -> bool:
+        """Whether what was followed last can still be searched; costs little, as it is asked five times a second."""
+        ...
+
     def follow(self) -> Snapshot | None:
         """Return a snapshot of the store's state as this thread sees it; None where `catch_up` has to come first."""
         ...
@@ -72,19 +76,20 @@ class Engine(Protocol):
         """Whether `save` would find nothing to do."""
         ...
 
-    def tidy(self) -> bool:
-        """Do what makes searching faster and can wait; return whether there was anything to do.
+    def tidy(self) -> Snapshot | None:
+        """Do some of what makes searching faster and can wait; return what is to be searched from now on, or None.
 
-        Takes long, and does not keep others from changing the corpus: the caller holds no lock.
+        None where nothing is left to do. Takes long, and does not keep others from changing the corpus: the caller
+        holds no lock.
         """
         ...
 
     def write_anew(self) -> None:
-        """Write all that is searched anew, so that nothing of what was deleted stays in it."""
+        """Write anew what keeps traces of what was deleted; `follow` comes next, and then `erase_leftovers`."""
         ...
 
     def erase_leftovers(self) -> None:
-        """Erase what earlier states left behind."""
+        """Erase all that was deleted, and what earlier states left behind. Raises CorpusBusyError, CorpusError."""
         ...
 
     def check(self) -> list[str]:

@@ -28,6 +28,7 @@
         ├── EncoderMismatchError   it was built with another encoder
         ├── CorpusVersionError     it was written by another version of Quoteline
         ├── CorpusBusyError        another process is changing it
+        │   └── IndexUnreachableError   the server that searches it does not answer
         └── CorpusDamagedError     what is on disk is not what was written
 
 A message says what happened, where, and what to do next. Errors of other libraries are translated where they arise.
@@ -148,6 +149,10 @@ class CorpusVersionError(CorpusError):
 
 class CorpusBusyError(CorpusError):
     """Another process is changing the corpus."""
+
+
+class IndexUnreachableError(CorpusBusyError):
+    """The server that searches the corpus does not answer; nothing is lost."""
 
 
 class CorpusDamagedError(CorpusError):

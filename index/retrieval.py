@@ -195,9 +195,9 @@ def fuse(*rankings: Sequence[Neighbour]) -> list[int]:
     """Return the keys of all rankings by reciprocal rank fusion, best first, ties by key."""
     scores: dict[int, float] = {}
     for ranking in rankings:
-        for rank, neighbour in enumerate(ranking, start=1):
-            scores[neighbour.key] = scores.get(neighbour.key, 0.0) + 1 / (RRF + rank)
-    return sorted(scores, key=lambda key: (-scores[key], key))
+        for rank, neighbour in enumerate(ranking, start=RRF + 1):
+            scores[neighbour.key] = scores.get(neighbour.key, 0.0) + 1 / rank
+    return [key for _, key in sorted((-score, key) for key, score in scores.items())]
 
 
 def _merged(ones: Sequence[Neighbour], others: Sequence[Neighbour]) -> list[Neighbour]:
@@ -233,32 +233,49 @@ def _score(
         "passage_cosine": (readings.vectors @ vector)[owner],
         "passage_bm25": _by_best(passage_bm25)[owner],
     }
-    scores = np.stack([weight * columns[name] for name, weight in WEIGHTS.items()]).sum(axis=0)
-    names = (*columns, "coverage")
-    rows = np.stack([*columns.values(), coverage], axis=1)
+    features = np.stack([*(columns[name] for name in WEIGHTS), coverage])
+    scores = _total(np.array(list(WEIGHTS.values()), dtype=np.float32)[:, np.newaxis] * features[:-1])
     ordinals = np.arange(len(owner)) - np.repeat(np.cumsum(readings.counts) - readings.counts, readings.counts)
     ordinals += np.array([passage.first for passage in readings.passages])[owner]
-    ends = np.cumsum(readings.term_counts)
-    candidates: dict[tuple[str, int], Candidate] = {}
-    for row in _order(scores, [passage.article_id for passage in readings.passages], owner, ordinals):
-        passage, ordinal = readings.passages[owner[row]], int(ordinals[row])
+    article_ids = [passage.article_id for passage in readings.passages]
+    chosen = _first(top_k, _order(scores, article_ids, owner, ordinals), article_ids, owner.tolist(), ordinals.tolist())
+    ends = np.cumsum(readings.term_counts)[chosen].tolist()
+    lengths = readings.term_counts[chosen].tolist()
+    return [
+        Candidate(
+            Sentence(passage.article_id, ordinal, Span(*span)),
+            passage,
+            score,
+            Features(*told),
+            tuple(readings.terms[end - length : end].tolist()),
+            versions.get(passage.key),
+            vector=readings.sentence_vectors[row],
+        )
+        for row, passage, ordinal, span, score, told, end, length in zip(
+            chosen,
+            [readings.passages[place] for place in owner[chosen].tolist()],
+            ordinals[chosen].tolist(),
+            readings.spans[chosen].tolist(),
+            scores[chosen].tolist(),
+            features[:, chosen].T.tolist(),
+            ends,
+            lengths,
+            strict=True,
+        )
+    ]
+
+
+def _first(
+    wanted: int, order: Sequence[int], article_ids: Sequence[str], owner: Sequence[int], ordinals: Sequence[int]
+) -> list[int]:
+    """Return the first rows of `order` that are of different sentences."""
+    chosen: dict[tuple[str, int], int] = {}
+    for row in order:
         # Neighbouring passages share sentences: the better reading of one counts.
-        if (passage.article_id, ordinal) not in candidates:
-            sentence = Sentence(passage.article_id, ordinal, Span(*readings.spans[row].tolist()))
-            features = Features(**dict(zip(names, rows[row].tolist(), strict=True)))
-            terms = tuple(readings.terms[ends[row] - readings.term_counts[row] : ends[row]].tolist())
-            candidates[passage.article_id, ordinal] = Candidate(
-                sentence,
-                passage,
-                float(scores[row]),
-                features,
-                terms,
-                versions.get(passage.key),
-                vector=readings.sentence_vectors[row],
-            )
-        if len(candidates) == top_k:
+        chosen.setdefault((article_ids[owner[row]], ordinals[row]), row)
+        if len(chosen) == wanted:
             break
-    return list(candidates.values())
+    return list(chosen.values())
 
 
 def _order(
@@ -279,29 +296,50 @@ def _sentence_bm25(
 
     Pairs as in the sequential dependence model (Metzler and Croft 2005). The idf is that of the passages.
     """
-    sentences = len(readings.term_counts)
     distinct = list(dict.fromkeys(asked))
     idf = dict(zip(distinct, _idf(distinct, snapshot).tolist(), strict=True))
-    places = {
-        term: np.flatnonzero(readings.terms == term_hash)
-        for term, term_hash in zip(distinct, term_hashes(distinct), strict=True)
-    }
-    owner = np.repeat(np.arange(sentences), readings.term_counts)
+    neighbours = list(dict.fromkeys(pairwise(asked)))
+    weights = np.array([*idf.values(), *(idf[one] + idf[other] for one, other in neighbours)]).reshape(-1, 1)
+    counts = _occurrences(distinct, neighbours, readings)
     lengths = readings.term_counts.astype(np.float32)
     saturation = K1 * (1 - B + B * lengths / max(float(lengths.mean()), 1.0))
+    scores = (weights * (K1 + 1) * counts / (counts + saturation)).astype(np.float32)
+    some = len(distinct)
+    held = np.where(counts[:some] > 0, weights[:some].astype(np.float32), np.float32(0))
+    return _total(scores[:some]), _total(scores[some:]), _total(held) / max(sum(idf.values()), 1e-6)
 
-    def weigh(found: NDArray[np.int64], weight: float) -> NDArray[np.float32]:
-        counts = np.bincount(owner[found], minlength=sentences)
-        return (weight * (K1 + 1) * counts / (counts + saturation)).astype(np.float32)
 
-    bm25, pairs, held = np.zeros((3, sentences), dtype=np.float32)
-    for term in distinct:
-        bm25 += weigh(places[term], idf[term])
-        held[np.unique(owner[places[term]])] += idf[term]
-    for one, other in dict.fromkeys(pairwise(asked)):
-        found = np.intersect1d(places[one], places[other] - 1, assume_unique=True)
-        pairs += weigh(found[owner[found] == owner[found + 1]], idf[one] + idf[other])
-    return bm25, pairs, held / max(sum(idf.values()), 1e-6)
+def _occurrences(terms: Sequence[str], pairs: Sequence[tuple[str, str]], readings: Readings) -> NDArray[np.int64]:
+    """Return how often each term, and behind these each pair of terms, stands in each sentence: rows by columns."""
+    sentences = len(readings.term_counts)
+    hashes = dict(zip(terms, term_hashes(terms).tolist(), strict=True))
+    # More than one has the same hash about once in four billion pairs.
+    rows: dict[int | tuple[int, int], list[int]] = {}
+    wanted = (*hashes.values(), *((hashes[one], hashes[other]) for one, other in pairs))
+    for row, one in enumerate(wanted):
+        rows.setdefault(one, []).append(row)
+    # Of the thousands of terms in the passages a few dozen have the lower half of a hash that is asked for.
+    marks = np.zeros(1 << 16, dtype=np.bool_)
+    marks[np.array(list(hashes.values()), dtype=np.uint32).astype(np.uint16)] = True
+    places = np.flatnonzero(marks[readings.terms.astype(np.uint16)])
+    owners = np.searchsorted(np.cumsum(readings.term_counts), places, side="right")
+    cells: list[int] = []
+    last = (-2, -1, 0)
+    for place, owner, term in zip(places.tolist(), owners.tolist(), readings.terms[places].tolist(), strict=True):
+        cells += [row * sentences + owner for row in rows.get(term, ())]
+        if last[:2] == (place - 1, owner):
+            cells += [row * sentences + owner for row in rows.get((last[2], term), ())]
+        last = place, owner, term
+    counts = np.bincount(np.array(cells, dtype=np.int64), minlength=len(wanted) * sentences)
+    return counts.reshape(len(wanted), sentences)
+
+
+def _total(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the sum of rows, added up in order, so that it is rounded in the same way for any number of columns."""
+    if not len(rows):
+        return np.zeros(rows.shape[1], dtype=np.float32)
+    total: NDArray[np.float32] = np.add.accumulate(rows, axis=0)[-1]
+    return total
 
 
 def _idf(terms: Sequence[str], snapshot: Snapshot) -> NDArray[np.float32]:

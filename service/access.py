@@ -11,6 +11,7 @@ import ipaddress
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import floor
 from typing import Literal
 from urllib.parse import urlsplit
@@ -249,6 +250,7 @@ class _Address:
     loopback: bool
 
     @classmethod
+    @lru_cache(maxsize=1024)
     def of(cls, host: str) -> "_Address":
         """Return the address that `host` is; what is none, is no loopback either.
 
@@ -340,6 +342,7 @@ def _bearer(headers: Headers) -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
+@lru_cache(maxsize=1024)
 def _host_name(host: str) -> str:
     """Return the name in a Host header, without the port; nothing where it makes no sense."""
     try:
@@ -348,6 +351,7 @@ def _host_name(host: str) -> str:
         return ""
 
 
+@lru_cache(maxsize=1024)
 def _is_address(name: str) -> bool:
     try:
         ipaddress.ip_address(name)

@@ -11,6 +11,7 @@ from typing import Literal
 
 from index.confidence import ANSWERED, PERHAPS, Calibration, Judgement, calibration_for
 from index.corpus import Corpus
+from index.engine import Snapshot
 from index.entailment import Entailment
 from index.errors import CorpusDamagedError, FilterError
 from index.ranking import READ, Ranked, Ranker, Ranking, asks_yes_or_no
@@ -24,6 +25,7 @@ from service.citations import Part, Quotation, part_in, part_of, quotation
 from service.comparing import WEIGHS, Compared
 from service.comparison import AskedTime, Comparison, Said, Time
 from service.conversation import Turn, understand
+from service.remembered import Remembered
 from service.rewriting import Rewriter
 from service.voices import (
     Heard,
@@ -75,10 +77,10 @@ class Answer:
     understood: the question that stands alone, where turns before it made it another; None where it is as it was asked.
     probability: that something in the corpus answers. citations: best first, weak ones behind strong ones too, each
     with its own score; empty where nothing answers, and then `nearest` holds what came closest. generation: of the
-    corpus that was asked. timings_ms: by stage; `read` where there is a reader. reason: where nothing answers, whether
-    anything is about it at all. comparison: what the citations say
-    beside each other; None where there are none, or comparing is switched off. time: that the question asks about. age:
-    how old the answer is, in words, where the question is about now and the answer is not.
+    corpus that was asked. timings_ms: by stage; `read` where there is a reader; `remembered`, and no other stage, where
+    the answer was given before. reason: where nothing answers, whether anything is about it at all. comparison: what
+    the citations say beside each other; None where there are none, or comparing is switched off. time: that the
+    question asks about. age: how old the answer is, in words, where the question is about now and the answer is not.
     """
 
     question: str
@@ -95,6 +97,19 @@ class Answer:
     age: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """All that an answer depends on, beside the corpus. understood: the question as it stands alone."""
+
+    question: str
+    understood: str
+    top_k: int
+    filters: Filters
+    base_url: str
+    compare: bool
+    today: dt.date
+
+
 class Answerer:
     """Answers questions from one corpus, with its sentences and nothing else."""
 
@@ -109,11 +124,13 @@ class Answerer:
         perhaps: float = PERHAPS,
         rewriter: Rewriter | None = None,
         entailment: Entailment | None = None,
+        remember: int = 0,
     ) -> None:
         """calibration: the reader's; if None, the one that is shipped for it. depth: passages read for a question.
 
         answered, perhaps: the probabilities from which an answer is called that. rewriter: has the first say on how a
-        follow-up question is understood. entailment: tells which sentences say yes and which no.
+        follow-up question is understood. entailment: tells which sentences say yes and which no. remember: how many
+        answers are kept to be given again, as long as nothing changes.
         """
         # What reads nothing has to be judged as what has no reader.
         reader = reader if depth else None
@@ -125,6 +142,7 @@ class Answerer:
         self._perhaps = perhaps
         self._rewriter = rewriter
         self._entailment = entailment
+        self._remembered: Remembered[_Asked, Answer] | None = Remembered(remember, _size) if remember else None
 
     def ask(
         self,
@@ -145,13 +163,36 @@ class Answerer:
         if not 1 <= top_k <= MOST_TOP_K:
             raise FilterError(f"top_k is {top_k}; it can be 1 to {MOST_TOP_K}")
         started = time.perf_counter()
-        asked, question = question, self._understood(question, turns)
         filters = filters or Filters()
+        today = filters.as_of or dt.datetime.now(dt.UTC).date()
+        asked = _Asked(question, self._understood(question, turns), top_k, filters, base_url, compare, today)
+        if self._remembered is None:
+            return self._answer(asked, started)
+        answer, again = self._remembered.find(asked, self._state(), partial(self._answer, asked, started))
+        if not again:
+            return answer
+        taken = round(1000 * (time.perf_counter() - started), 2)
+        return replace(answer, timings_ms={"remembered": taken, "total": taken})
+
+    def forget_outdated(self) -> None:
+        """Forget answers that were given before the last change. Asking does so, too; nobody may ask for long."""
+        if self._remembered is not None:
+            self._remembered.turn_to(self._state())
+
+    def _state(self) -> tuple[int, Snapshot]:
+        return self._corpus.store.generation, self._corpus.snapshot
+
+    def _answer(self, asked: _Asked, started: float) -> Answer:
+        question, top_k, filters, compare = asked.understood, asked.top_k, asked.filters, asked.compare
         # One view of the store for all that follows: a sentence is cut out of the very text that it was found in.
         with self._corpus.store.frozen():
             # Twice as many as are wanted, because some may say the same.
             retrieved = self._retriever.retrieve(
-                question, top_k=max(2 * top_k, self._ranker.wanted), filters=filters, timely=compare
+                question,
+                top_k=max(2 * top_k, self._ranker.wanted),
+                filters=filters,
+                today=asked.today,
+                timely=compare,
             )
             # What is judged against the question need not be read as well.
             others = OTHERS if compare and not (self._entailment and asks_yes_or_no(question)) else 0
@@ -164,7 +205,7 @@ class Answerer:
                 voices = [Voice(heard) for heard in islice(self._once(ranking.sentences, 2 * top_k), top_k)]
             # Where nothing answers no part of a sentence does.
             parts_from = self._perhaps if verdict != "unanswered" else inf
-            cite = partial(_citation, base_url=base_url, parts_from=parts_from, compare=compare)
+            cite = partial(_citation, base_url=asked.base_url, parts_from=parts_from, compare=compare)
             citations = tuple(cite(n, voice) for n, voice in enumerate(voices, start=1))
             comparison = self._compared(question, voices, citations) if compare and verdict != "unanswered" else None
             if comparison:
@@ -173,8 +214,8 @@ class Answerer:
         timings = {**retrieved.timings, **ranking.timings, "cite": 1000 * (time.perf_counter() - clock)}
         total = 1000 * (time.perf_counter() - started)
         return Answer(
-            question=asked,
-            understood=question if question != asked else None,
+            question=asked.question,
+            understood=question if question != asked.question else None,
             verdict=verdict,
             probability=round(ranking.judgement.probability, 3),
             reason=_reason(verdict, retrieved, ranking.judgement, filters),
@@ -184,7 +225,7 @@ class Answerer:
             timings_ms={stage: round(ms, 2) for stage, ms in {**timings, "total": total}.items()},
             comparison=comparison,
             time=_asked_time(retrieved),
-            age=_age(question, shown, filters.as_of or dt.datetime.now(dt.UTC).date()) if compare else None,
+            age=_age(question, shown, asked.today) if compare else None,
         )
 
     def _understood(self, question: str, turns: Sequence[Turn]) -> str:
@@ -266,11 +307,10 @@ def _citation(n: int, voice: Voice, *, base_url: str, parts_from: float, compare
     quoted = _quotation(heard, base_url)
     facts = {name: getattr(quoted, name) for name in Quotation.__dataclass_fields__}
     part = part_of(quoted, ranked.part) if ranked.part and ranked.probability >= parts_from else None
-    cited = Citation(**facts, n=n, score=round(voice.probability, 3), part=part)
+    cited = partial(Citation, **facts, n=n, score=round(voice.probability, 3), part=part)
     if not compare:
-        return cited
-    return replace(
-        cited,
+        return cited()
+    return cited(
         says=voice.says,
         attribution=_said(article.text, heard.said) if heard.said else None,
         times=tuple(
@@ -310,6 +350,14 @@ def _said(text: str, said: Attribution) -> Said:
         quoted=said.quoted,
         via=part_in(text, said.via) if said.via else None,
     )
+
+
+def _size(answer: Answer) -> int:
+    """Return about how many bytes an answer takes in memory."""
+    citations = (*answer.citations, *answer.nearest)
+    quotations = [quoted for citation in citations for quoted in (citation, *citation.places)]
+    texts = (text for one in quotations for text in (one.quote, one.before, one.after, one.link, one.url, one.title))
+    return 4000 + 1500 * len(quotations) + 2 * sum(len(text) for text in texts if text)
 
 
 def _asked_time(retrieved: Retrieved) -> AskedTime | None:

@@ -1,6 +1,7 @@
 """The HTTP application, and the server that it runs in."""
 
 import ctypes
+import gc
 import logging
 import os
 import signal
@@ -36,11 +37,14 @@ from service.requestlog import LOGGING, Faults, RequestLog
 from service.routes import articles, ask, changes, chat, citations, docs, health, page, terminal, tools
 from service.routes import metrics as metrics_routes
 from service.settings import Settings
+from service.straight import Straight
 from service.tracing import Tracing, start_tracing
 from service.turns import Turns
 
 # How often a server looks for changes that other processes made to the corpus, in seconds.
 WATCH = 0.2
+# How often what can wait is looked for, in seconds.
+TIDY = 1.0
 # Deleted articles leave traces in index files. They are erased, which costs as much as building the lexical index anew,
 # once nothing was changed for so long, and in any case after so long, in seconds.
 QUIET = 20.0
@@ -168,6 +172,7 @@ def create_app(
     for routes in (page, ask, chat, citations, articles, changes, health, metrics_routes, terminal, docs, tools):
         app.include_router(routes.router)
     # The one that is added last is the outermost: read upwards, as a request comes in.
+    app.add_middleware(Straight)
     app.add_middleware(BodyBounds, max_body=settings.max_body, patience=settings.patience)
     app.add_middleware(AccessMiddleware, settings=settings, keys=KeyStore(settings.keys_file))
     app.add_middleware(Gate, in_flight=settings.in_flight)
@@ -215,6 +220,8 @@ class _Keeper(threading.Thread):
         self.tried = threading.Event()
         self._state, self._settings = app.state, settings
         self._encoder, self._models = encoder, models
+        # Not so where an encoder is at hand: other applications may have come and gone in the same process.
+        self._is_alone = encoder is None
         self._ending = threading.Event()
         self._trouble: str | None = None
         self._generation, self._changed = -1, 0.0
@@ -224,11 +231,15 @@ class _Keeper(threading.Thread):
         corpus = self._open_at_last()
         if corpus is None:
             return
+        # A thread of its own: nothing else waits for what takes long.
+        tidier = threading.Thread(target=self._tidy, args=(corpus,), name="tidier", daemon=True)
+        tidier.start()
         try:
             while not self._ending.wait(WATCH):
                 self._attend(corpus)
         finally:
             self._state.corpus = self._state.answerer = None
+            tidier.join(_GIVE_UP)
             corpus.close()
 
     def end(self) -> None:
@@ -255,7 +266,7 @@ class _Keeper(threading.Thread):
         # The encoder is kept where the others cannot be loaded yet.
         self._encoder = self._encoder or load_encoder(self._settings.model, self._settings.models_folder)
         models = self._models = self._models or _Models.of(self._settings)
-        corpus = Corpus(self._settings.corpus_folder, self._encoder)
+        corpus = Corpus(self._settings.corpus_folder, self._encoder, index=self._settings.index)
         try:
             answerer = open_answerer(corpus, self._settings, models.reader, models.entailment)
             for question in _WARMING:
@@ -265,6 +276,10 @@ class _Keeper(threading.Thread):
             corpus.close()
             raise
         _give_memory_back()
+        if self._is_alone:
+            # What is there now stays. To look through all of it for what does not would hold up a question for 100 ms.
+            gc.collect()
+            gc.freeze()
         self._state.answerer, self._state.corpus = answerer, corpus
         return corpus
 
@@ -272,7 +287,11 @@ class _Keeper(threading.Thread):
         """Bring the corpus to its last generation; asking goes on with what was there where that fails."""
         trouble = None
         try:
-            corpus.refresh()
+            try:
+                corpus.refresh()
+            finally:
+                # Of what was deleted nothing stays in memory, whether or not anybody asks.
+                self._state.answerer.forget_outdated()
             self._compact_when_quiet(corpus)
         except QuotelineError as error:
             trouble = str(error)
@@ -283,6 +302,15 @@ class _Keeper(threading.Thread):
             # Once, and not five times a second.
             _log().warning("the corpus cannot catch up with its last changes: %s", trouble)
         self._trouble = trouble
+
+    def _tidy(self, corpus: Corpus) -> None:
+        """Have the corpus do now and then what makes asking faster; what fails is tried again."""
+        while not self._ending.wait(TIDY):
+            try:
+                corpus.tidy()
+            except Exception as error:
+                if not self._ending.is_set():
+                    _log().warning("the indexes cannot be tidied, trying again in %g s: %s", TIDY, error)
 
     def _compact_when_quiet(self, corpus: Corpus) -> None:
         """Erase what deletions left in the files once nothing was changed for a while, or after a long while."""

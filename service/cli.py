@@ -4,31 +4,38 @@ import datetime as dt
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from pydantic import ValidationError
 
-from index.articles import COLLECTION, COLLECTION_RULE, Article
-from index.corpus import Corpus, Outcome, set_aside
+from index.address import Address
+from index.articles import COLLECTION, COLLECTION_RULE
+from index.corpus import Corpus, set_aside
 from index.encoding import load_encoder
-from index.errors import CorpusDamagedError, CorpusError, FormatError, InputError, QuotelineError
-from index.formats import MEDIA_TYPES
-from index.isolation import Isolated
+from index.errors import CorpusDamagedError, CorpusError, InputError, QuotelineError
 from index.store import Filters, Restored, read_backup
+from service import queueing
 from service.answering import DEFAULT_TOP_K, MOST_TOP_K
 from service.keycommands import keys
+from service.migrating import copy_articles
+from service.paths import Source
 from service.plaintext import render_answer
+from service.progress import Progress
+from service.queueing import open_queue
 from service.readers import open_answerer, open_entailment, open_reader
 from service.settings import Settings
+from service.tally import Tally, counted
+
+if TYPE_CHECKING:
+    from index.queueing import Queue
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-# Of so many articles that have near-duplicates `quoteline add` says which.
-_MOST_ALIKE = 20
+# The exit code that shells know for what was ended by Ctrl-C.
+INTERRUPTED = 130
 
 
 def main() -> None:
@@ -68,14 +75,14 @@ def _corpus(
 ) -> Iterator[Corpus]:
     device = settings.device if adding or encode_again else "cpu"
     encoder = load_encoder(settings.model, settings.models_folder, device=device)
-    corpus = Corpus(settings.corpus_folder, encoder, rebuild=rebuild, encode_again=encode_again)
+    corpus = Corpus(settings.corpus_folder, encoder, index=settings.index, rebuild=rebuild, encode_again=encode_again)
     try:
         yield corpus
     finally:
         corpus.close()
 
 
-_COMMON = ("data", "model", "models")
+_COMMON = ("data", "index", "model", "models")
 _READING = ("reader", "read")
 _ENTAILING = ("entailment", "entailed")
 
@@ -115,9 +122,57 @@ def serve(paths: tuple[Path, ...], **given: object) -> None:
 @_flags(*_COMMON, "device")
 def add(paths: tuple[Path, ...], collection: str | None, **given: object) -> None:
     """Add articles from files and folders: text, Markdown, HTML, PDF, JSON Lines."""
-    if collection is not None and not COLLECTION.fullmatch(collection):
-        raise InputError(f"{collection!r} is no collection: {COLLECTION_RULE}")
+    _check_collection(collection)
     sys.exit(1 if _add_to(_settings(**given), paths, collection) else 0)
+
+
+@commands.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--collection", help="The collection they go into; else where they are already, or `default`.")
+@_flags("index", "queue")
+def enqueue(paths: tuple[Path, ...], collection: str | None, **given: object) -> None:
+    """Put articles from files and folders into the queue, for any number of `quoteline work` to add.
+
+    They are put there whole: no worker needs the files. Of a file that is enqueued twice the second is no change.
+    """
+    _check_collection(collection)
+    with open_queue(_settings(**given)) as opened:
+        failed = queueing.enqueue(opened, paths, collection)
+    sys.exit(1 if failed else 0)
+
+
+@commands.command()
+@click.option("--until-empty", is_flag=True, help="End when nothing is left in the queue, also to others.")
+@_flags(*_COMMON, "queue", "device")
+def work(until_empty: bool, **given: object) -> None:
+    """Add what is in the queue, beside any number of other workers; end it at any time.
+
+    What it had at hand is taken up by another one, at once or, where it ended without a word, after a minute.
+    """
+    tally, settings = Tally(), _settings(**given)
+    with open_queue(settings) as opened, _corpus(settings, adding=True) as corpus:
+        try:
+            _work(corpus, opened, tally, until_empty)
+        except KeyboardInterrupt:
+            tally.summarize()
+            click.echo("interrupted; what was at hand is for other workers now", err=True)
+            sys.exit(INTERRUPTED)
+    tally.summarize()
+
+
+@commands.command("queue")
+@click.option("--retry", is_flag=True, help="Let all articles that failed wait again.")
+@click.option("--follow", is_flag=True, help="Go on telling, until nothing is left.")
+@_flags("index", "queue")
+def look_at_queue(retry: bool, follow: bool, **given: object) -> None:
+    """Say what waits in the queue, what is being worked on, what was done, and what failed."""
+    with open_queue(_settings(**given)) as opened:
+        if retry:
+            click.echo(f"tried again: {counted(opened.retry(), 'article')}")
+        if follow:
+            queueing.follow(opened)
+        for line in queueing.described(opened):
+            click.echo(line)
 
 
 @commands.command()
@@ -190,7 +245,7 @@ def remove(article_ids: tuple[str, ...], **given: object) -> None:
     with _corpus(_settings(**given)) as corpus:
         corpus.remove(article_ids)
         _erase_traces(corpus)
-    click.echo(f"removed {_count(len(set(article_ids)), 'article')}")
+    click.echo(f"removed {counted(len(set(article_ids)), 'article')}")
 
 
 @commands.command()
@@ -209,7 +264,7 @@ def rebuild(encode: bool, **given: object) -> None:
     """Build the lexical index and the vector index again from the stored articles."""
     with _corpus(_settings(**given), rebuild=True, encode_again=encode) as corpus:
         found, _, passages = corpus.store.counts()
-    click.echo(f"rebuilt the indexes of {_count(found, 'article')}, {_count(passages, 'passage')}")
+    click.echo(f"rebuilt the indexes of {counted(found, 'article')}, {counted(passages, 'passage')}")
 
 
 @commands.command()
@@ -219,7 +274,7 @@ def backup(folder: Path, **given: object) -> None:
     """Copy all articles and vectors, as they are now, to the new folder FOLDER; servers and writers go on."""
     with _corpus(_settings(**given)) as corpus:
         made = corpus.back_up(folder)
-    click.echo(f"{_count(made.articles, 'article')}, generation {made.generation}: {folder}")
+    click.echo(f"{counted(made.articles, 'article')}, generation {made.generation}: {folder}")
 
 
 @commands.command()
@@ -232,16 +287,46 @@ def restore(folder: Path, with_deleted: bool, **given: object) -> None:
     try:
         restored = _restore(settings, folder, with_deleted)
     except CorpusDamagedError:
+        if settings.index:
+            raise
         # A damaged backup is told before anything is moved.
         read_backup(folder)
         kept = set_aside(settings.corpus_folder)
         click.echo(f"the damaged database is kept as {kept}; servers that were using it have to be restarted", err=True)
         restored = _restore(settings, folder, with_deleted)
-    click.echo(f"restored {_count(restored.articles, 'article')}, {_count(restored.versions, 'version')}")
+    click.echo(f"restored {counted(restored.articles, 'article')}, {counted(restored.versions, 'version')}")
     if restored.left_out:
         click.echo(
-            f"left out {_count(restored.left_out, 'article')}: removed since; --with-deleted brings them back", err=True
+            f"left out {counted(restored.left_out, 'article')}: removed since; --with-deleted brings them back",
+            err=True,
         )
+
+
+@commands.command()
+@_flags(*_COMMON)
+def migrate(**given: object) -> None:
+    """Copy the corpus of this machine to where QUOTELINE_INDEX says, and check it there; this one stays as it is.
+
+    Nobody changes it meanwhile. Ended in between, the same command goes on.
+    """
+    settings = _settings(**given)
+    if not settings.index:
+        raise InputError("it is not said where to: set QUOTELINE_INDEX to milvus://…?store=postgresql://…")
+    if (store := Address.parse(settings.index).store) is not None:
+        with Progress("copying and comparing", 1, unit=" steps") as progress:
+            encoder = load_encoder(settings.model, settings.models_folder)
+            copied = copy_articles(settings.corpus_folder, store, encoder, progress.reach_of)
+        said = f"{counted(copied.articles, 'article')}, {counted(copied.versions, 'version')}"
+        click.echo(f"copied {said}; {copied.there_before:,} of the articles were there before", err=True)
+    click.echo("filling the index, then comparing it with the articles", err=True)
+    with _corpus(settings) as corpus:
+        findings = corpus.check()
+        passages = corpus.store.counts()[2]
+    for finding in findings:
+        click.echo(finding)
+    if findings:
+        sys.exit(1)
+    click.echo(f"all is consistent: {counted(passages, 'passage')}; keep QUOTELINE_INDEX set from now on")
 
 
 @commands.command()
@@ -255,9 +340,8 @@ def check(**given: object) -> None:
         click.echo(finding)
     if findings:
         sys.exit(1)
-    click.echo(
-        f"all is consistent: {_count(found, 'article')}, {_count(sentences, 'sentence')}, {_count(passages, 'passage')}"
-    )
+    there = (counted(found, "article"), counted(sentences, "sentence"), counted(passages, "passage"))
+    click.echo(f"all is consistent: {', '.join(there)}")
 
 
 @commands.command()
@@ -324,6 +408,11 @@ def _erase_traces(corpus: Corpus) -> None:
         )
 
 
+def _check_collection(collection: str | None) -> None:
+    if collection is not None and not COLLECTION.fullmatch(collection):
+        raise InputError(f"{collection!r} is no collection: {COLLECTION_RULE}")
+
+
 def _add_to(settings: Settings, paths: tuple[Path, ...], collection: str | None = None) -> int:
     """Open the corpus, add the articles in `paths`, and close it again, so that a server keeps nothing of it."""
     with _corpus(settings, adding=True) as corpus:
@@ -332,70 +421,33 @@ def _add_to(settings: Settings, paths: tuple[Path, ...], collection: str | None 
 
 def _add(corpus: Corpus, paths: tuple[Path, ...], collection: str | None) -> int:
     """Add the articles in `paths`, say what became of them, and return how many failed."""
-    files = [file for path in paths for file in _files(path)]
-    if not files:
-        raise InputError(f"no file in {', '.join(map(str, paths))} ends with one of {', '.join(MEDIA_TYPES)}")
-    failures: list[str] = []
-    alike: list[Outcome] = []
-    counts = {"added": 0, "replaced": 0, "unchanged": 0, "refused": 0, "elsewhere": 0}
-    size = sum(file.stat().st_size for file in files)
-    with click.progressbar(length=size, label="adding", file=sys.stderr) as bar:
-        for outcome in corpus.add(_articles(files, collection, failures, bar)):
-            counts[outcome.kind] += 1
-            if outcome.kind in ("refused", "elsewhere"):
-                failures.append(outcome.reason)
-            if outcome.near_duplicates:
-                alike.append(outcome)
-    for outcome in alike[:_MOST_ALIKE]:
-        click.echo(f"{outcome.kind} {outcome.article_id} ({_near_duplicates(outcome)})", err=True)
-    if len(alike) > _MOST_ALIKE:
-        more = _count(len(alike) - _MOST_ALIKE, "more article")
-        click.echo(f"… and {more} with near-duplicates; GET /articles/ID says of which", err=True)
-    for failure in failures:
-        click.echo(f"failed: {failure}", err=True)
-    summary = f"added {counts['added']}, replaced {counts['replaced']}, already there {counts['unchanged']}"
-    click.echo(f"{summary}, failed {len(failures)}", err=True)
-    return len(failures)
+    tally = Tally()
+    source = Source(paths, collection, tally.fail)
+    try:
+        with Progress("adding", source.size) as progress, closing(corpus.add(source.articles())) as outcomes:
+            tally.tell = progress.say
+            for outcome in outcomes:
+                tally.count(outcome)
+                progress.reach(source.settle(), tally.note)
+    except KeyboardInterrupt:
+        tally.summarize()
+        click.echo("interrupted; what was added stays, and the same command goes on from there", err=True)
+        sys.exit(INTERRUPTED)
+    tally.summarize()
+    if tally.changed:
+        click.echo("tidying the indexes; what was added can be asked for meanwhile", err=True)
+        corpus.tidy()
+    return tally.failed
 
 
-def _near_duplicates(outcome: Outcome) -> str:
-    """Say which article is most like one that was added, and how many more there are."""
-    (nearest, share), *others = outcome.near_duplicates
-    said = f"near-duplicate of {nearest}, {share:.0%}".replace("%", " %")
-    return f"{said}, and of {_count(len(others), 'other')}" if others else said
+def _work(corpus: Corpus, queue: "Queue", tally: Tally, until_empty: bool) -> None:
+    # Imported here: they need a package that a corpus of one machine does without.
+    from index.queueing import LEASE, worker_name
+    from service.working import Worker
 
-
-def _files(path: Path) -> Iterator[Path]:
-    """Yield a file itself, or a folder's files, by name, that can hold articles: not hidden ones, nor its README."""
-    if not path.is_dir():
-        yield path
-        return
-    for file in sorted(path.rglob("*")):
-        hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
-        about = file.stem.upper() == "README"
-        if file.is_file() and not hidden and not about and file.suffix.lower() in MEDIA_TYPES:
-            yield file
-
-
-def _articles(
-    files: list[Path],
-    collection: str | None,
-    failures: list[str],
-    bar: Any,  # noqa: ANN401 - click's bar
-) -> Iterator[Article]:
-    with Isolated() as reader:
-        for file in files:
-            try:
-                with file.open("rb") as content:
-                    for found in reader.read_articles(content, name=str(file), path=str(file.resolve())):
-                        if isinstance(found, FormatError):
-                            failures.append(str(found))
-                        else:
-                            yield replace(found, collection=found.collection or collection)
-                bar.update(file.stat().st_size)
-            except OSError as error:
-                failures.append(f"{file}: cannot be read ({error.strerror})")
-
-
-def _count(number: int, name: str) -> str:
-    return f"{number:,} {name}{'' if number == 1 else 's'}"
+    with Progress("working", 0, unit=" articles") as progress:
+        tally.tell = progress.say
+        worker = Worker(corpus, queue, worker_name(), tell=progress.say, renew_after=LEASE / 4)
+        for outcome in worker.work(until_empty=until_empty):
+            tally.count(outcome)
+            progress.reach(tally.counts.total())

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import Literal
 
@@ -18,7 +19,7 @@ LONGEST_ANSWER = 6
 WEIGHS = 0.4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Compared:
     """A citation, as it is compared. sources: of it and of all its places; near-duplicates of one another are one.
 
@@ -32,6 +33,11 @@ class Compared:
     reports: Report | None
     sources: frozenset[str]
     weighs: bool
+
+    @cached_property
+    def values(self) -> list[values.Value]:
+        """The names and numbers in its quote, whose spans count from there."""
+        return values.values_in(self.quote.quote)
 
 
 def compare(question: str, compared: Sequence[Compared], opposed: Iterable[tuple[int, int]] = ()) -> Comparison | None:
@@ -99,9 +105,9 @@ def _answers(compared: Sequence[Compared]) -> dict[int, str]:
         if one.part is not None and one.weighs and len(one.part.text.split()) <= LONGEST_ANSWER
     }
     first = next((one for one in compared if one.n in answers), None)
-    asked = {(value.kind, value.about) for value in _values(first) if _is_in_part(value, first)} if first else set()
+    asked = {(value.kind, value.about) for value in first.values if _is_in_part(value, first)} if first else set()
     for one in compared:
-        for value in _values(one):
+        for value in one.values:
             if one is not first and (value.kind, value.about) in asked:
                 answers[one.n] = value.span.of(one.quote.quote)
     return answers
@@ -131,7 +137,7 @@ def _differing_values(question: str, compared: Sequence[Compared]) -> Iterator[D
     matters: set[str] = set()
     found: dict[tuple[Literal["name", "number"], str], list[tuple[Compared, values.Value]]] = {}
     for one in compared:
-        for value in _values(one):
+        for value in one.values:
             if {value.about, f"{value.about}s"} & asked or (one.weighs and _is_in_part(value, one)):
                 matters.add(value.about)
             found.setdefault((value.kind, value.about), []).append((one, value))
@@ -141,10 +147,6 @@ def _differing_values(question: str, compared: Sequence[Compared]) -> Iterator[D
             shown = tuple(Value(one.n, part_of(one.quote, _shifted(value.span, one.quote))) for one, value in apart)
             # A family name, as it is written.
             yield Difference(kind, shown[0].part.text.split()[-1] if kind == "name" else about, shown)
-
-
-def _values(one: Compared) -> list[values.Value]:
-    return values.values_in(one.quote.quote)
 
 
 def _is_in_part(value: values.Value, one: Compared) -> bool:

@@ -3,6 +3,7 @@
 All are coroutines, though none waits: FastAPI sends each plain function to a thread of its own.
 """
 
+from functools import lru_cache
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
@@ -42,9 +43,15 @@ async def _corpus(request: Request) -> Corpus:
 CorpusDep = Annotated[Corpus, Depends(_corpus)]
 
 
-async def _answerer(request: Request, _: CorpusDep) -> Answerer:
+async def answerer_of(request: Request) -> Answerer:
+    """Return what answers. Raises OverloadError while there is no corpus."""
+    await _corpus(request)
     answerer: Answerer = request.app.state.answerer
     return answerer
+
+
+async def _answerer(request: Request, _: CorpusDep) -> Answerer:
+    return await answerer_of(request)
 
 
 async def _checker(corpus: CorpusDep) -> Checker:
@@ -63,7 +70,19 @@ async def _turns(request: Request) -> Turns:
 def base_url_of(request: Request) -> str:
     """Return what links to this server begin with."""
     settings: Settings = request.app.state.settings
-    return (settings.public_url or str(request.base_url)).rstrip("/")
+    if settings.public_url:
+        return settings.public_url.rstrip("/")
+    scope = request.scope
+    server = tuple(scope.get("server") or ())
+    return _own_url(scope["scheme"], request.headers.get("host"), scope.get("root_path", ""), server)
+
+
+@lru_cache(maxsize=64)
+def _own_url(scheme: str, host: str | None, root_path: str, server: tuple[str | int | None, ...]) -> str:
+    """Return what a request says that this server's address is."""
+    headers = [(b"host", host.encode("latin-1"))] if host is not None else []
+    scope = {"type": "http", "scheme": scheme, "path": "/", "root_path": root_path, "server": server or None}
+    return str(Request({**scope, "query_string": b"", "headers": headers}).base_url).rstrip("/")
 
 
 async def _base_url(request: Request) -> str:

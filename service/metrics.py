@@ -26,6 +26,7 @@ REGISTRY = CollectorRegistry()
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 _ASKS = Counter("quoteline_asks", "Questions that were answered.", ["verdict"], registry=REGISTRY)
+_REMEMBERED = Counter("quoteline_asks_remembered", "Questions answered as they were before.", registry=REGISTRY)
 _ASK_SECONDS = Histogram(
     "quoteline_ask_seconds", "Time to answer a question.", ["stage"], registry=REGISTRY, buckets=_SECONDS
 )
@@ -44,6 +45,8 @@ CHANGING = Gauge(
 def observe_answer(answer: Answer) -> None:
     """Count an answer by its verdict, time its stages, and note both on the span of its request."""
     _ASKS.labels(answer.verdict).inc()
+    if "remembered" in answer.timings_ms:
+        _REMEMBERED.inc()
     for stage, ms in answer.timings_ms.items():
         _ASK_SECONDS.labels(stage).observe(ms / 1000)
     trace_answer(answer)

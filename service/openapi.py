@@ -99,7 +99,7 @@ _FIELDS = {
     "time": "the time that the question asks about; null where it asks about none",
     "times": "the times that the quote speaks of, on the calendar; empty where there are none",
     "timings_ms": "how long each stage took, in milliseconds: `encode`, `search`, `score`, `read`, `cite`, `total`; "
-    "only those that there were",
+    "only those that there were; `remembered` in place of all but `total` where the answer was given before",
     "title": "the title",
     "understood": "the question as it stands alone, where the turns before it made it another; null where they did not",
     "url": "its address on the web",

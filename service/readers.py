@@ -42,6 +42,7 @@ def open_answerer(
         perhaps=settings.perhaps,
         rewriter=_rewriter(settings),
         entailment=entailment,
+        remember=settings.remember,
     )
 
 

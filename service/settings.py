@@ -21,6 +21,18 @@ class Settings(BaseSettings):
     data: Path = Field(Path("var"), description="the folder of everything that is built")
     host: str = Field("127.0.0.1", description="the address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="the port to listen on")
+    index: str = Field(
+        "",
+        repr=False,
+        description="where a corpus is that several machines share, milvus://HOST/NAME?store=postgresql://…; if unset, "
+        "the corpus is in the data folder",
+    )
+    queue: str = Field(
+        "",
+        repr=False,
+        description="where the queue of `quoteline enqueue` is, postgresql://…; if unset, beside the store of the corpus "
+        "that is shared",
+    )
     model: str = Field(DEFAULT_MODEL, description="the encoder: a sentence-transformers name or folder")
     models: Path | None = Field(
         None, description="the folder of prepared models; if unset, `models` in the data folder"
@@ -67,6 +79,11 @@ class Settings(BaseSettings):
     )
     rewrite_model: str = Field("", description="the name of that language model")
     rewrite_key: str = Field("", description="the API key of that server, if it wants one")
+    remember: int = Field(
+        1000,
+        ge=0,
+        description="answers that each process keeps to give them again, until something changes; 0 keeps none",
+    )
     workers: int = Field(1, ge=1, le=64, description="processes that serve the corpus")
     open: Literal["no", "ask", "manage"] = Field(
         "no", description="what callers without a key may do from other machines; from this one they may do all"

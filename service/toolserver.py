@@ -164,7 +164,7 @@ def _opened(settings: Settings, caller: Caller) -> Iterator[Future[Means]]:
 
 def _open(settings: Settings, caller: Caller) -> Means:
     encoder = load_encoder(settings.model, settings.models_folder)
-    corpus = Corpus(settings.corpus_folder, encoder)
+    corpus = Corpus(settings.corpus_folder, encoder, index=settings.index)
     try:
         answerer = open_answerer(corpus, settings, open_reader(settings), open_entailment(settings))
     except BaseException:

@@ -1,3 +1,4 @@
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from index.encoding import DEFAULT_MODEL, Encoder, load_encoder
 from index.formats import read_articles
 from index.reading import DEFAULT_READER, Reader, load_reader
 from index.testing import HashingEncoder, OverlapReader
+from tests.index.store.postgresql import Server, server
 
 CHECKOUT = Path(__file__).parents[1]
 
@@ -53,3 +55,18 @@ def seeds() -> list[Article]:
                 assert isinstance(article, Article), article
                 articles.append(article)
     return articles
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """One server for all tests; each has a schema of its own there."""
+    with server() as opened:
+        yield opened
+
+
+@pytest.fixture
+def address(postgresql: Server) -> Iterator[str]:
+    """The address of a schema that is not there yet."""
+    schema = f"test_{uuid.uuid4().hex}"
+    yield f"{postgresql.address}?schema={schema}"
+    postgresql.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")

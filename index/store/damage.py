@@ -1,51 +1,47 @@
 """Whether the database still says what was written to it."""
 
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 
 from index.errors import CorpusDamagedError
 from index.store import resemblance
-from index.store.rows import READ, RECORD, Record, is_sound, record_of, seal
+from index.store.database import Database
+from index.store.rows import READ, RECORD, Record, Row, is_sound, record_of, seal
 from index.store.schema import facts, facts_seal
 
 
-def check_facts(known: Mapping[str, str], path: Path) -> None:
+def check_facts(known: Mapping[str, str], name: str) -> None:
     """Raise CorpusDamagedError where the facts are not what was written."""
     if known.get("seal") != facts_seal(dict(known)):
         raise CorpusDamagedError(
-            f"what {path} says of itself is not what was written; bring back a backup with `quoteline restore`"
+            f"what {name} says of itself is not what was written; bring back a backup with `quoteline restore`"
         )
 
 
-def find(connection: sqlite3.Connection, path: Path) -> list[str]:
+def find(db: Database) -> list[str]:
     """Return what is wrong, in words; nothing where all is sound."""
-    check_facts(facts(connection), path)
-    found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check")]
-    found = [] if found == ["ok"] else [f"{path}: {finding}" for finding in found]
-    found += [f"{path}: a row refers to one that is not there" for _ in connection.execute("PRAGMA foreign_key_check")]
-    return found + list(_versions(connection)) + list(_retired(connection)) + list(resemblance.damages(connection))
+    check_facts(facts(db), db.name)
+    return [*db.findings(), *_versions(db), *_retired(db), *resemblance.damages(db)]
 
 
-def _versions(connection: sqlite3.Connection) -> Iterator[str]:
-    for row in connection.execute(f"SELECT {RECORD} FROM versions v ORDER BY id, version"):
+def _versions(db: Database) -> Iterator[str]:
+    for row in db.stream(f"SELECT {RECORD} FROM versions v ORDER BY id, version"):
         try:
             record = record_of(row)
         except (CorpusDamagedError, ValueError) as error:
             yield str(error)
             continue
         name = f"version {record.version} of article {record.article.id!r}"
-        passages = connection.execute(
+        passages = db.rows(
             f"SELECT key, ? AS id, ? AS version, seal, {', '.join(READ)} FROM passages WHERE article = ?",
             (row["id"], row["version"], row["key"]),
-        ).fetchall()
+        )
         for finding in (*_of_record(record), *_of_passages(record, passages)):
             yield f"{name}: {finding}"
         body = record.article.body.of(record.article.text)
-        if record.current and not resemblance.is_entered(connection, row["key"], body):
+        if record.current and not resemblance.is_entered(db, row["key"], body):
             yield f"{name}: its signature is not what was written; `quoteline rebuild` makes it again"
 
 
@@ -59,7 +55,7 @@ def _of_record(record: Record) -> Iterator[str]:
         yield "its sentences overlap"
 
 
-def _of_passages(record: Record, passages: Sequence[sqlite3.Row]) -> Iterator[str]:
+def _of_passages(record: Record, passages: Sequence[Row]) -> Iterator[str]:
     if not record.current:
         if passages:
             yield "it is superseded, and is still searched"
@@ -74,7 +70,7 @@ def _of_passages(record: Record, passages: Sequence[sqlite3.Row]) -> Iterator[st
         yield "its passages do not hold all of its sentences"
 
 
-def _retired(connection: sqlite3.Connection) -> Iterator[str]:
-    for row in connection.execute("SELECT id_hash, version, deleted_at, seal FROM retired"):
-        if seal(tuple(row)[:3]) != row["seal"]:
+def _retired(db: Database) -> Iterator[str]:
+    for row in db.stream("SELECT id_hash, version, deleted_at, seal FROM retired"):
+        if seal((row["id_hash"], row["version"], row["deleted_at"])) != row["seal"]:
             yield "the fact of a deletion is not what was written"

@@ -1,8 +1,9 @@
 """Which articles may answer, or are listed."""
 
 import datetime as dt
-import json
 from dataclasses import dataclass
+
+from index.store.database import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +25,13 @@ class Filters:
         days = self.date_from or self.date_to or self.as_of
         return bool(self.article_ids or self.sources or days or self.collections)
 
-    def condition(self) -> tuple[str, list[str | float]]:
-        """Return an SQL condition on the table `versions AS v`, and its values.
+    def condition(self, db: Database) -> tuple[str, list[object]]:
+        """Return an SQL condition of `db` on the table `versions AS v`, and its values.
 
         At most one version of an article meets it: the current one, or that of `as_of`.
         """
         conditions: list[str] = []
-        values: list[str | float] = []
+        values: list[object] = []
         if self.as_of is None:
             conditions.append("v.current")
         else:
@@ -39,26 +40,22 @@ class Filters:
                 " (SELECT 1 FROM versions w WHERE w.id = v.id AND w.version > v.version AND w.added_at < ?)"
             )
             values += [_end_of(self.as_of)] * 2
-        for names, member in (
-            (self.article_ids, "v.id IN (SELECT value FROM json_each(?))"),
-            (self.sources, "casefold(v.source) IN (SELECT casefold(value) FROM json_each(?))"),
+        if self.article_ids:
+            conditions.append(db.among("v.id"))
+            values.append(db.listed(self.article_ids))
+        if self.sources:
+            conditions.append(db.among(db.folded("source")))
+            values.append(db.listed([source.casefold() for source in self.sources]))
+        if self.collections:
             # An article belongs where its newest version does: who may not see that, may not see older ones either.
-            (self.collections, _IN_COLLECTIONS if self.as_of else "v.collection IN (SELECT value FROM json_each(?))"),
-        ):
-            if names:
-                conditions.append(member)
-                values.append(json.dumps(names))
+            newest = "EXISTS (SELECT 1 FROM versions c WHERE c.id = v.id AND c.current AND {})"
+            conditions.append(newest.format(db.among("c.collection")) if self.as_of else db.among("v.collection"))
+            values.append(db.listed(self.collections))
         for day, side in ((self.date_from, "v.date >= ?"), (self.date_to, "v.date <= ?")):
             if day:
                 conditions.append(side)
                 values.append(day.isoformat())
         return " AND ".join(conditions), values
-
-
-_IN_COLLECTIONS = (
-    "EXISTS (SELECT 1 FROM versions c WHERE c.id = v.id AND c.current"
-    " AND c.collection IN (SELECT value FROM json_each(?)))"
-)
 
 
 def _end_of(day: dt.date) -> float:

@@ -4,18 +4,17 @@ All of it is told from the texts, of current versions alone, and goes with them:
 article is deleted, leaves nothing here.
 """
 
-import json
-import sqlite3
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 
 import numpy as np
 
 from index.errors import CorpusDamagedError
 from index.nearduplicates import THRESHOLD, Shingles, bands, estimates, shingles, signature, similarity
-from index.store.rows import making_sense
+from index.store.database import Database
+from index.store.rows import Row, making_sense
 
 # Of a band that many articles share (a form letter, a weather report) the newest so many are looked at, so that each
 # article costs the same however many there are.
@@ -27,86 +26,71 @@ _LIKELY = 0.3
 # Articles whose bands are entered together, in order, where all are made again.
 _TOGETHER = 20_000
 
-TABLES = """
-CREATE TABLE signatures (article INTEGER PRIMARY KEY REFERENCES versions (key), signature BLOB NOT NULL);
-CREATE TABLE bands (band INTEGER NOT NULL, article INTEGER NOT NULL, PRIMARY KEY (band, article)) WITHOUT ROWID;
-CREATE TABLE near_duplicates (
-    one INTEGER NOT NULL REFERENCES versions (key),
-    other INTEGER NOT NULL,
-    similarity REAL NOT NULL,
-    seal INTEGER NOT NULL,
-    PRIMARY KEY (one, other)
-) WITHOUT ROWID;
-"""
 
-
-def enter(connection: sqlite3.Connection, article: int, text: str) -> None:
+def enter(db: Database, article: int, text: str) -> None:
     """Enter the version of key `article`, whose body is `text`, with those that it is a near-duplicate of."""
     its_shingles = shingles(text)
     its_signature = signature(its_shingles)
     its_bands = bands(its_signature)
-    _relate(connection, article, its_shingles, its_signature, its_bands)
-    connection.execute("INSERT INTO main.signatures VALUES (?, ?)", (article, its_signature))
-    connection.executemany("INSERT INTO main.bands VALUES (?, ?)", [(band, article) for band in its_bands])
+    _relate(db, article, its_shingles, its_signature, its_bands)
+    db.run("INSERT INTO signatures VALUES (?, ?)", (article, its_signature))
+    db.run_many("INSERT INTO bands VALUES (?, ?)", [(band, article) for band in its_bands])
 
 
-def forget(connection: sqlite3.Connection, article: int) -> None:
+def forget(db: Database, article: int) -> None:
     """Remove all that is kept of the version of key `article`."""
-    rows = connection.execute("SELECT signature FROM main.signatures WHERE article = ?", (article,)).fetchall()
+    rows = db.rows("SELECT signature FROM signatures WHERE article = ?", (article,))
     its_bands: list[int] = []
     with suppress(TypeError, ValueError):
         its_bands = [band for row in rows for band in bands(row["signature"])]
-    deleted = connection.executemany(
-        "DELETE FROM main.bands WHERE band = ? AND article = ?", [(band, article) for band in its_bands]
-    ).rowcount
+    deleted = db.run_many("DELETE FROM bands WHERE band = ? AND article = ?", [(band, article) for band in its_bands])
     if deleted != len(its_bands) or not its_bands:
         # The signature is not what it was: what else is there of the article goes all the same.
-        connection.execute("DELETE FROM main.bands WHERE article = ?", (article,))
-    connection.execute("DELETE FROM main.signatures WHERE article = ?", (article,))
-    connection.execute(
-        "DELETE FROM main.near_duplicates WHERE other = ?1 AND one IN"
-        " (SELECT other FROM main.near_duplicates WHERE one = ?1)",
-        (article,),
+        db.run("DELETE FROM bands WHERE article = ?", (article,))
+    db.run("DELETE FROM signatures WHERE article = ?", (article,))
+    db.run(
+        "DELETE FROM near_duplicates WHERE other = ? AND one IN (SELECT other FROM near_duplicates WHERE one = ?)",
+        (article, article),
     )
-    connection.execute("DELETE FROM main.near_duplicates WHERE one = ?", (article,))
+    db.run("DELETE FROM near_duplicates WHERE one = ?", (article,))
 
 
-def forget_all(connection: sqlite3.Connection) -> None:
+def forget_all(db: Database) -> None:
     """Remove all that is kept here."""
     for table in ("near_duplicates", "bands", "signatures"):
-        connection.execute(f"DELETE FROM main.{table}")
+        db.run(f"DELETE FROM {table}")
 
 
-def make_again(connection: sqlite3.Connection) -> None:
+def make_again(db: Database) -> None:
     """Make all anew from the texts of the current versions; inside a transaction of the caller's."""
-    forget_all(connection)
+    forget_all(db)
     # Entered first, and in order, because a tree of many pages takes that far better than the order of chance.
     waiting: list[tuple[int, int]] = []
-    rows = connection.execute("SELECT key, text, body_start, body_end FROM main.versions WHERE current ORDER BY key")
+    rows = db.stream("SELECT key, text, body_start, body_end FROM versions WHERE current ORDER BY key")
     for number, row in enumerate(rows, start=1):
         its_signature = signature(shingles(_body(row)))
-        connection.execute("INSERT INTO main.signatures VALUES (?, ?)", (row["key"], its_signature))
+        db.run("INSERT INTO signatures VALUES (?, ?)", (row["key"], its_signature))
         waiting += [(band, row["key"]) for band in bands(its_signature)]
         if number % _TOGETHER == 0:
-            connection.executemany("INSERT INTO main.bands VALUES (?, ?)", sorted(waiting))
+            db.run_many("INSERT INTO bands VALUES (?, ?)", sorted(waiting))
             waiting.clear()
-    connection.executemany("INSERT INTO main.bands VALUES (?, ?)", sorted(waiting))
-    for row in connection.execute("SELECT article, signature FROM main.signatures ORDER BY article"):
-        _relate(connection, row["article"], None, row["signature"], bands(row["signature"]))
+    db.run_many("INSERT INTO bands VALUES (?, ?)", sorted(waiting))
+    for row in db.stream("SELECT article, signature FROM signatures ORDER BY article"):
+        _relate(db, row["article"], None, row["signature"], bands(row["signature"]))
 
 
 def near_duplicates(
-    connection: sqlite3.Connection, article_ids: Iterable[str], within: Collection[str] | None
+    db: Database, article_ids: Iterable[str], within: Collection[str] | None
 ) -> dict[str, dict[str, float]]:
     """Return the ids of the near-duplicates of each of these articles that has any, with how similar they are.
 
     Most similar first, ties by id. within: only those in these collections. Raises CorpusDamagedError.
     """
-    rows = connection.execute(
+    rows = db.rows(
         "SELECT v.id, o.id AS other_id, n.one, n.other, n.similarity, n.seal, o.collection"
         " FROM versions v JOIN near_duplicates n ON n.one = v.key JOIN versions o ON o.key = n.other"
-        " WHERE v.current AND v.id IN (SELECT value FROM json_each(?)) ORDER BY v.id, n.similarity DESC, o.id",
-        (json.dumps(list(article_ids)),),
+        f" WHERE v.current AND {db.among('v.id')} ORDER BY v.id, n.similarity DESC, o.id",
+        (db.listed(article_ids),),
     )
     found: dict[str, dict[str, float]] = {}
     for row in rows:
@@ -120,28 +104,28 @@ def near_duplicates(
     return found
 
 
-def is_entered(connection: sqlite3.Connection, article: int, text: str) -> bool:
+def is_entered(db: Database, article: int, text: str) -> bool:
     """Whether signature and bands of the version of key `article` are those of its body, `text`."""
-    rows = connection.execute("SELECT signature FROM signatures WHERE article = ?", (article,)).fetchall()
+    rows = db.rows("SELECT signature FROM signatures WHERE article = ?", (article,))
     wanted = signature(shingles(text))
-    [[there]] = connection.execute(
-        "SELECT count(*) FROM bands WHERE article = ? AND band IN (SELECT value FROM json_each(?))",
-        (article, json.dumps(bands(wanted))),
+    [there] = db.rows(
+        f"SELECT count(*) AS n FROM bands WHERE article = ? AND {db.among('band')}", (article, db.listed(bands(wanted)))
     )
-    return [row["signature"] for row in rows] == [wanted] and there == len(bands(wanted))
+    return [row["signature"] for row in rows] == [wanted] and there["n"] == len(bands(wanted))
 
 
-def damages(connection: sqlite3.Connection) -> Iterator[str]:
+def damages(db: Database) -> Iterator[str]:
     """Yield what is wrong with signatures, bands and pairs that `is_entered` does not see, in words."""
-    [[strays]] = connection.execute(
-        "SELECT count(*) FROM signatures s LEFT JOIN versions v ON v.key = s.article AND v.current WHERE v.key IS NULL"
+    [strays] = db.rows(
+        "SELECT count(*) AS n FROM signatures s LEFT JOIN versions v ON v.key = s.article AND v.current"
+        " WHERE v.key IS NULL"
     )
-    [[surplus]] = connection.execute(
-        "SELECT (SELECT count(*) FROM bands) - (SELECT coalesce(sum(length(signature) / 6), 0) FROM signatures)"
+    [surplus] = db.rows(
+        "SELECT (SELECT count(*) FROM bands) - (SELECT coalesce(sum(length(signature) / 6), 0) FROM signatures) AS n"
     )
-    if strays or surplus:
+    if strays["n"] or surplus["n"]:
         yield "there are signatures of no article that is searched; `quoteline rebuild` makes them again"
-    rows = connection.execute(
+    rows = db.stream(
         "SELECT n.one, n.other, n.similarity, n.seal, v.current AND o.current AND n.similarity = m.similarity AS mutual"
         " FROM near_duplicates n LEFT JOIN near_duplicates m ON m.one = n.other AND m.other = n.one"
         " LEFT JOIN versions v ON v.key = n.one LEFT JOIN versions o ON o.key = n.other"
@@ -151,22 +135,22 @@ def damages(connection: sqlite3.Connection) -> Iterator[str]:
 
 
 def _relate(
-    connection: sqlite3.Connection,
+    db: Database,
     article: int,
     its_shingles: Shingles | None,
     its_signature: bytes,
     its_bands: list[int],
 ) -> None:
     """Keep which of the articles with lower keys are near-duplicates. its_shingles: None where they are not at hand."""
-    candidates = _candidates(connection, article, its_signature, its_bands)
+    candidates = _candidates(db, article, its_signature, its_bands)
     if not candidates:
         return
     if its_shingles is None:
-        its_shingles = _shingles_of(connection, article)
-    found = [(similarity(its_shingles, _shingles_of(connection, other)), other) for other in candidates]
+        its_shingles = _shingles_of(db, article)
+    found = [(similarity(its_shingles, _shingles_of(db, other)), other) for other in candidates]
     pairs = [(share, other) for share, other in found if share >= THRESHOLD]
-    connection.executemany(
-        "INSERT INTO main.near_duplicates VALUES (?, ?, ?, ?)",
+    db.run_many(
+        "INSERT INTO near_duplicates VALUES (?, ?, ?, ?)",
         [
             (one, another, share, _seal(one, another, share))
             for share, other in pairs
@@ -175,23 +159,16 @@ def _relate(
     )
 
 
-def _candidates(connection: sqlite3.Connection, article: int, its_signature: bytes, its_bands: list[int]) -> list[int]:
+def _candidates(db: Database, article: int, its_signature: bytes, its_bands: list[int]) -> list[int]:
     """Return the keys of the articles with lower keys that are worth a comparison of the texts, likeliest first."""
-    shared: Counter[int] = Counter()
-    for band in its_bands:
-        shared.update(
-            row["article"]
-            for row in connection.execute(
-                "SELECT article FROM main.bands WHERE band = ? AND article < ? ORDER BY article DESC LIMIT ?",
-                (band, article, _OF_BAND),
-            )
-        )
+    of_band = "SELECT article FROM bands WHERE band = ? AND article < ? ORDER BY article DESC LIMIT ?"
+    shared = Counter(row["article"] for row in db.each(of_band, its_bands, (article, _OF_BAND)))
     if not shared:
         return []
-    rows = connection.execute(
-        "SELECT article, signature FROM main.signatures WHERE article IN (SELECT value FROM json_each(?))",
-        (json.dumps([one for one, _ in shared.most_common(_COMPARED)]),),
-    ).fetchall()
+    rows: Sequence[Row] = db.rows(
+        f"SELECT article, signature FROM signatures WHERE {db.among('article')} ORDER BY article",
+        (db.listed([one for one, _ in shared.most_common(_COMPARED)]),),
+    )
     rows = [row for row in rows if len(row["signature"]) == len(its_signature)]
     with making_sense("the signature of an article"):
         likely = estimates(its_signature, [row["signature"] for row in rows])
@@ -199,12 +176,12 @@ def _candidates(connection: sqlite3.Connection, article: int, its_signature: byt
     return [rows[at]["article"] for at in order if likely[at] >= _LIKELY]
 
 
-def _shingles_of(connection: sqlite3.Connection, article: int) -> Shingles:
-    [row] = connection.execute("SELECT text, body_start, body_end FROM main.versions WHERE key = ?", (article,))
+def _shingles_of(db: Database, article: int) -> Shingles:
+    [row] = db.rows("SELECT text, body_start, body_end FROM versions WHERE key = ?", (article,))
     return shingles(_body(row))
 
 
-def _body(row: sqlite3.Row) -> str:
+def _body(row: Row) -> str:
     return str(row["text"][row["body_start"] : row["body_end"]])
 
 

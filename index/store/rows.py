@@ -138,12 +138,11 @@ READ = ("first", "last", "vector", "spans", "sentence_vectors", "terms", "term_c
 
 def seal(values: Iterable[object]) -> bytes:
     """Return 16 bytes (BLAKE2b) that stand for these values, each with its kind and length."""
-    state = hashlib.blake2b(digest_size=16)
+    parts: list[bytes] = []
     for value in values:
         content = value if isinstance(value, bytes) else str(value).encode()
-        state.update(f"{type(value).__name__} {len(content)} ".encode())
-        state.update(content)
-    return state.digest()
+        parts += (b"%s %d " % (type(value).__name__.encode(), len(content)), content)
+    return hashlib.blake2b(b"".join(parts), digest_size=16).digest()
 
 
 def passage_seal(article_id: str, version: int, first: int, last: int, *blobs: bytes) -> int:
@@ -192,7 +191,7 @@ def record_of(row: Row) -> Record:
         author=row["author"],
         language=row["language"],
         media_type=row["media_type"],
-        pages=tuple(json.loads(row["pages"])),
+        pages=() if row["pages"] == "[]" else tuple(json.loads(row["pages"])),
         origins=_origins_from_json(row["origins"]),
         path=row["path"],
         collection=row["collection"],
@@ -243,13 +242,25 @@ def readings_of(rows: Sequence[Row], dim: int) -> Readings:
             )
     return Readings(
         passages=tuple(Passage(row["key"], row["id"], row["first"], row["last"]) for row in rows),
-        vectors=column(rows, "vector", np.float16).reshape(-1, dim).astype(np.float32),
+        vectors=_widened(column(rows, "vector", np.float16)).reshape(-1, dim),
         counts=np.array([row["last"] - row["first"] for row in rows], dtype=np.int64),
         spans=column(rows, "spans", np.int32).reshape(-1, 2),
-        sentence_vectors=column(rows, "sentence_vectors", np.float16).reshape(-1, dim).astype(np.float32),
+        sentence_vectors=_widened(column(rows, "sentence_vectors", np.float16)).reshape(-1, dim),
         terms=column(rows, "terms", np.uint32),
         term_counts=column(rows, "term_counts", np.uint32),
     )
+
+
+def _widened(halves: NDArray[np.float16]) -> Vectors:
+    """Return the same numbers, which are finite, with 32 bits; numpy itself converts them one by one."""
+    bits = halves.view(np.int16).astype(np.int32)
+    bits <<= 13
+    # The sign, which was spread over the bits before it, and the 15 others in their new places.
+    bits &= np.int32(-0x70002000)
+    widened = bits.view(np.float32)
+    # Exponents are counted from 127, no more from 15; this also normalizes what is next to nothing.
+    widened *= np.float32(2.0**112)
+    return widened
 
 
 @contextmanager

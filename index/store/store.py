@@ -1,18 +1,16 @@
-"""Store: one SQLite database, the single source of truth; the lexical index and FAISS are derived from it.
+"""Store: one database, the single source of truth; what is searched is derived from it.
 
-Every change is one transaction and raises the generation by one. Readers never wait for the writer (WAL); there is one
-writer at a time.
+Every change is one transaction and raises the generation by one. Readers never wait for the writer; there is one writer
+at a time, of all processes on all machines.
 """
 
-import json
-import sqlite3
-import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from itertools import islice
 from pathlib import Path
-from weakref import WeakSet
 
 import numpy as np
+from numpy.typing import NDArray
 
 from index.encoding import Vectors
 from index.errors import (
@@ -24,7 +22,7 @@ from index.errors import (
 )
 from index.store import backup, damage, resemblance, schema
 from index.store.change import Change
-from index.store.connection import Held, connect, glance, impatient, translated
+from index.store.database import Database
 from index.store.filters import Filters
 from index.store.rows import (
     READ,
@@ -34,6 +32,7 @@ from index.store.rows import (
     Known,
     Readings,
     Record,
+    Row,
     Summary,
     column,
     id_hash,
@@ -42,42 +41,72 @@ from index.store.rows import (
     record_of,
     summary_of,
 )
+from index.store.sqlite import Sqlite
+
+# Passages whose vectors are read at once: 50 MB of float32 at 384 dimensions.
+BLOCK = 32_768
+# How often keys are drawn for a sample, and how many at most for each passage that is wanted.
+_ROUNDS, _DRAWN = 8, 50
+
+
+def open_store(place: Path | str, *, encoder: str, dim: int) -> "Store":
+    """Open the store at `place`, or make it, for vectors of `encoder`, `dim` wide.
+
+    place: the path of a file, for SQLite, or an address `postgresql://USER:PASSWORD@HOST/DATABASE?schema=NAME`, with
+    whatever else libpq knows as parameters. The schema is `quoteline` where none is named, and is made.
+    Raises what Store raises.
+    """
+    if isinstance(place, str) and place.startswith(("postgresql://", "postgres://")):
+        return Store(_postgres(place), encoder=encoder, dim=dim)
+    return Store(Path(place), encoder=encoder, dim=dim)
+
+
+def _postgres(address: str) -> Database:
+    # What SQLite is enough for, does without it.
+    try:
+        from index.store.postgres import Postgres
+    except ImportError as error:
+        raise CorpusError(
+            "a corpus in PostgreSQL needs the package psycopg; install it with `pip install 'quoteline[cluster]'`"
+        ) from error
+    return Postgres(address)
 
 
 class Store:
-    """One SQLite database. Safe to use from several threads; each has a connection of its own."""
+    """One database. Safe to use from several threads, and by several processes."""
 
-    def __init__(self, path: Path, *, encoder: str, dim: int) -> None:
-        """Open the database at `path`, or make it for vectors of `encoder`, `dim` wide; an older format is upgraded.
+    def __init__(self, place: Path | Database, *, encoder: str, dim: int) -> None:
+        """Open the database, or make it for vectors of `encoder`, `dim` wide; an older format is upgraded.
 
+        place: the path of a file of SQLite's, or a database. See `open_store`.
         Raises CorpusVersionError, CorpusDamagedError, CorpusBusyError, CorpusError.
         """
-        self._path = path
+        self.db: Database = Sqlite(place) if isinstance(place, Path) else place
         self._encoder = encoder
         self._dim = dim
-        self._local = threading.local()
-        self._held: WeakSet[Held] = WeakSet()
+        self._counted: tuple[int, tuple[int, int, int]] | None = None
         try:
-            with translated(path):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self._make_ready()
+            self._make_ready()
             self.identity = self._facts()["identity"]
         except BaseException:
             self.close()
             raise
 
+    @property
+    def name(self) -> str:
+        """How the database is called in messages: its path, or its address without user and password."""
+        return self.db.name
+
     def close(self) -> None:
-        """Close every thread's connection."""
-        for held in list(self._held):
-            held.connection.close()
-        self._local = threading.local()
+        """Close every connection."""
+        self.db.close()
 
     def check_encoder(self) -> None:
         """Raise EncoderMismatchError where the vectors in the store are another encoder's."""
         built_with = self._facts()["encoder"]
         if built_with != self._encoder:
             raise EncoderMismatchError(
-                f"{self._path} was built with the encoder {built_with}, not {self._encoder}; set QUOTELINE_MODEL to "
+                f"{self.name} was built with the encoder {built_with}, not {self._encoder}; set QUOTELINE_MODEL to "
                 "the former, or run `quoteline rebuild --encode` to encode all articles again"
             )
 
@@ -88,12 +117,24 @@ class Store:
         """The number of changes committed so far."""
         return int(self._facts()["generation"])
 
+    def passages(self) -> int:
+        """Return how many passages are searched."""
+        [row] = self._rows("SELECT count(*) AS n FROM passages")
+        return int(row["n"])
+
     def counts(self) -> tuple[int, int, int]:
-        """Return how many articles, sentences and passages are searched."""
-        [row] = self._rows("SELECT count(*), coalesce(sum(length(sentences)), 0) FROM versions WHERE current")
-        articles, width = tuple(row)
-        [row] = self._rows("SELECT count(*) FROM passages")
-        return articles, width // 8, row[0]
+        """Return how many articles, sentences and passages are searched; counted once for each generation."""
+        generation = self.generation
+        if self._counted is None or self._counted[0] != generation:
+            self._counted = generation, self._count_all()
+        return self._counted[1]
+
+    def _count_all(self) -> tuple[int, int, int]:
+        [of] = self._rows(
+            "SELECT count(*) AS articles, coalesce(sum(length(sentences)), 0) AS width FROM versions WHERE current"
+        )
+        [passages] = self._rows("SELECT count(*) AS n FROM passages")
+        return of["articles"], of["width"] // 8, passages["n"]
 
     def collections(self) -> dict[str, int]:
         """Return how many articles each collection holds, by name; those that hold none are not known."""
@@ -113,29 +154,28 @@ class Store:
 
     def records_of(self, article_ids: Iterable[str]) -> dict[str, Record]:
         """Return the current versions of these articles, by id; those that are not there are left out."""
-        query = f"SELECT {RECORD} FROM versions v WHERE current AND id IN (SELECT value FROM json_each(?))"
-        return {row["id"]: record_of(row) for row in self._rows(query, (json.dumps(list(article_ids)),))}
+        query = f"SELECT {RECORD} FROM versions v WHERE current AND {self.db.among('id')}"
+        return {row["id"]: record_of(row) for row in self._rows(query, (self.db.listed(article_ids),))}
 
     def records_at(self, names: Iterable[tuple[str, int | None]]) -> dict[tuple[str, int | None], Record]:
         """Return these versions of articles, None for the current one, by both; those not there are left out."""
         rows = self._rows(
-            f"SELECT name.value AS name, {RECORD} FROM json_each(?) AS name JOIN versions v"
-            " ON v.id = json_extract(name.value, '$[0]')"
-            " AND coalesce(v.version = json_extract(name.value, '$[1]'), v.current)",
-            (json.dumps(list(names)),),
+            f"SELECT name.version AS named, {RECORD} FROM {self.db.pairs()} JOIN versions v"
+            " ON v.id = name.id AND coalesce(v.version = name.version, v.current)",
+            self.db.paired(list(names)),
         )
-        return {(row["id"], json.loads(row["name"])[1]): record_of(row) for row in rows}
+        return {(row["id"], row["named"]): record_of(row) for row in rows}
 
     def records(self) -> Iterator[Record]:
         """Yield the current versions of all articles, by id."""
-        for (article_id,) in self._rows("SELECT id FROM versions WHERE current ORDER BY id"):
-            yield self.record(article_id)
+        for row in self._rows("SELECT id FROM versions WHERE current ORDER BY id"):
+            yield self.record(row["id"])
 
     def summaries(
         self, *, after: str = "", limit: int = 1000, filters: Filters | None = None, title: str = ""
     ) -> list[Summary]:
         """Return at most `limit` articles whose ids follow `after`, by id; only those whose title holds `title`."""
-        condition, values = _listed(filters, title)
+        condition, values = self._listed(filters, title)
         rows = self._rows(
             f"SELECT {SUMMARY} FROM versions v WHERE {condition} AND v.id > ? ORDER BY v.id LIMIT ?",
             (*values, after, limit),
@@ -144,9 +184,9 @@ class Store:
 
     def count(self, *, filters: Filters | None = None, title: str = "") -> int:
         """Return how many articles `summaries` would list in all."""
-        condition, values = _listed(filters, title)
-        [row] = self._rows(f"SELECT count(*) FROM versions v WHERE {condition}", values)
-        return int(row[0])
+        condition, values = self._listed(filters, title)
+        [row] = self._rows(f"SELECT count(*) AS n FROM versions v WHERE {condition}", values)
+        return int(row["n"])
 
     def versions(self, article_id: str) -> list[Summary]:
         """Return all versions of an article, newest first. Raises ArticleNotFoundError, ArticleDeletedError."""
@@ -156,14 +196,19 @@ class Store:
         return [summary_of(row) for row in rows]
 
     def holding(self, text: str, filters: Filters | None = None) -> list[str]:
-        """Return the ids of all articles that hold `text`, code point by code point. Reads every text there is."""
-        condition, values = (filters or Filters()).condition()
-        rows = self._rows(f"SELECT v.id FROM versions v WHERE {condition} AND instr(v.text, ?)", (*values, text))
+        """Return the ids of all articles that hold `text`, code point by code point, oldest first.
+
+        Reads every text there is.
+        """
+        condition, values = (filters or Filters()).condition(self.db)
+        rows = self._rows(
+            f"SELECT v.id FROM versions v WHERE {condition} AND instr(v.text, ?) > 0 ORDER BY v.key", (*values, text)
+        )
         return [row["id"] for row in rows]
 
     def of_url(self, url: str, filters: Filters | None = None) -> list[str]:
         """Return the ids of all articles of this URL."""
-        condition, values = (filters or Filters()).condition()
+        condition, values = (filters or Filters()).condition(self.db)
         rows = self._rows(f"SELECT v.id FROM versions v WHERE {condition} AND v.url = ? ORDER BY v.id", (*values, url))
         return [row["id"] for row in rows]
 
@@ -187,13 +232,13 @@ class Store:
             f" WHERE current AND {name} = ? AND collection = coalesce(?, collection) ORDER BY key LIMIT 1",
             (value, collection),
         )
-        return Known(*rows[0]) if rows else None
+        return Known(**{name: rows[0][name] for name in Known.__dataclass_fields__}) if rows else None
 
     def last_version(self, article_id: str) -> int:
         """Return the highest version that an article ever had, deleted ones included; 0 where it never was."""
         rows = self._rows(
             "SELECT coalesce(max(version), 0) AS last FROM (SELECT version FROM versions WHERE id = ?"
-            " UNION ALL SELECT version FROM retired WHERE id_hash = ?)",
+            " UNION ALL SELECT version FROM retired WHERE id_hash = ?) AS every",
             (article_id, id_hash(article_id)),
         )
         return int(rows[0]["last"])
@@ -201,9 +246,10 @@ class Store:
     def deletion(self, article_id: str) -> Deletion | None:
         """Return the last deletion of an article, whether or not it was added again since."""
         rows = self._rows(
-            "SELECT version, deleted_at FROM retired WHERE id_hash = ? AND deleted_at NOT NULL", (id_hash(article_id),)
+            "SELECT version, deleted_at FROM retired WHERE id_hash = ? AND deleted_at IS NOT NULL",
+            (id_hash(article_id),),
         )
-        return Deletion(*rows[0]) if rows else None
+        return Deletion(rows[0]["version"], rows[0]["deleted_at"]) if rows else None
 
     def near_duplicates_of(
         self, article_ids: Iterable[str], *, within: Collection[str] | None = None
@@ -214,23 +260,30 @@ class Store:
         article that is like one that is like a third need not be like that. within: only those in these collections.
         Raises CorpusDamagedError.
         """
-        with translated(self._path):
-            return resemblance.near_duplicates(self._connection(), article_ids, within)
+        return resemblance.near_duplicates(self.db, article_ids, within)
 
     # What asking needs
 
-    def passages_of(self, filters: Filters) -> list[int]:
-        """Return the keys of all passages of the articles that `filters` admits, in ascending order."""
-        condition, values = filters.condition()
+    def admits(self, filters: Filters) -> bool:
+        """Whether there is any passage of an article that `filters` admits."""
+        condition, values = filters.condition(self.db)
+        has_passage = "EXISTS (SELECT 1 FROM passages p WHERE p.article = v.key)"
+        return bool(self._rows(f"SELECT 1 FROM versions v WHERE {condition} AND {has_passage} LIMIT 1", values))
+
+    def passages_of(self, filters: Filters) -> NDArray[np.int64]:
+        """Return the keys of all passages of the articles that `filters` admits, ascending."""
+        condition, values = filters.condition(self.db)
         query = f"SELECT p.key FROM versions v JOIN passages p ON p.article = v.key WHERE {condition}"
-        return sorted(row["key"] for row in self._rows(query, values))
+        keys = self.db.keys(query, values)
+        keys.sort()
+        return keys
 
     def superseded(self, filters: Filters) -> list[tuple[int, str, int]]:
         """Return key, id and version of all versions that `filters` admits and that have no passages any more, by key.
 
         There are none without `as_of`.
         """
-        condition, values = filters.condition()
+        condition, values = filters.condition(self.db)
         rows = self._rows(
             f"SELECT v.key, v.id, v.version FROM versions v WHERE NOT v.current AND {condition} ORDER BY v.key", values
         )
@@ -238,23 +291,23 @@ class Store:
 
     def there(self, keys: Iterable[int]) -> set[int]:
         """Return those of the keys of versions that are in the store."""
-        query = "SELECT v.key FROM versions v WHERE v.key IN (SELECT value FROM json_each(?))"
-        return {row["key"] for row in self._rows(query, (json.dumps(list(keys)),))}
+        query = f"SELECT v.key FROM versions v WHERE {self.db.among('v.key')}"
+        return {row["key"] for row in self._rows(query, (self.db.listed(keys),))}
 
     def holding_most(self, keys: Sequence[int], beginnings: Mapping[str, float], limit: int) -> list[int]:
         """Return the keys of the `limit` versions, of those of `keys`, that hold most of what words may begin with.
 
         beginnings: weights by beginning; case counts in letters outside of ASCII only. Reads all of their texts.
         """
-        score = " + ".join(["(v.text LIKE '%' || ? || '%') * ?"] * len(beginnings)) or "0.0"
+        score = " + ".join([f"CASE WHEN {self.db.like('v.text')} THEN ? ELSE 0.0 END"] * len(beginnings))
         rows = self._rows(
-            "SELECT v.key FROM versions v WHERE v.key IN (SELECT value FROM json_each(?))"
-            f" ORDER BY {score} DESC, v.key LIMIT ?",
-            (json.dumps(list(keys)), *(value for pair in beginnings.items() for value in pair), limit),
+            f"SELECT v.key FROM versions v WHERE {self.db.among('v.key')}"
+            f" ORDER BY {f'{score} DESC, ' if score else ''}v.key LIMIT ?",
+            (self.db.listed(keys), *(value for pair in beginnings.items() for value in pair), limit),
         )
         return sorted(row["key"] for row in rows)
 
-    def readings(self, keys: Sequence[int]) -> Readings:
+    def readings(self, keys: Sequence[int] | NDArray[np.int64]) -> Readings:
         """Return the passages of `keys` with what ranking needs, by key; those that are gone are left out.
 
         Raises CorpusDamagedError.
@@ -262,54 +315,88 @@ class Store:
         columns = ", ".join(f"p.{name}" for name in READ)
         rows = self._rows(
             f"SELECT p.key, p.seal, v.id, v.version, {columns} FROM passages p JOIN versions v ON v.key = p.article"
-            " WHERE p.key IN (SELECT value FROM json_each(?)) ORDER BY p.key",
-            (json.dumps(list(keys)),),
+            f" WHERE {self.db.among('p.key')} ORDER BY p.key",
+            (self.db.listed(keys),),
         )
         return readings_of(rows, self._dim)
 
     # What the derived indexes need to catch up
 
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
+    def frozen(self) -> AbstractContextManager[None]:
         """Let this thread see the store as it is now, whatever others commit meanwhile."""
-        with translated(self._path):
-            connection = self._connection()
-            connection.execute("BEGIN")
-            try:
-                # A transaction sees the state of its first read, not that of its begin.
-                connection.execute("SELECT value FROM facts").fetchone()
-                yield
-            finally:
-                if connection.in_transaction:
-                    connection.execute("COMMIT")
+        return self.db.frozen()
 
     def removed_since(self, generation: int) -> list[int]:
         """Return the keys of passages that were there at `generation` or later and were removed after it."""
         rows = self._rows("SELECT passage FROM removals WHERE generation > ? ORDER BY passage", (generation,))
         return [row["passage"] for row in rows]
 
-    def vectors_since(self, generation: int) -> tuple[list[int], Vectors]:
-        """Return keys and vectors, shape (n, dim), of the passages added after `generation`, by key."""
-        rows = self._rows("SELECT key, vector FROM passages WHERE generation > ? ORDER BY key", (generation,))
-        with making_sense("a passage"):
-            vectors = column(rows, "vector", np.float16).reshape(len(rows), self._dim)
-        return [row["key"] for row in rows], vectors.astype(np.float32)
+    def vectors_since(self, generation: int) -> Iterator[tuple[NDArray[np.int64], Vectors]]:
+        """Yield keys and vectors, shape (n, dim), of the passages added after `generation`, by key, a block at a time."""
+        rows = self.db.stream("SELECT key, vector FROM passages WHERE generation > ? ORDER BY key", (generation,))
+        while block := list(islice(rows, BLOCK)):
+            with making_sense("a passage"):
+                vectors = column(block, "vector", np.float16).reshape(len(block), self._dim)
+            yield np.array([row["key"] for row in block], dtype=np.int64), vectors.astype(np.float32)
+
+    def keys_since(self, generation: int, after: int) -> Iterator[int]:
+        """Yield the keys above `after` of the passages added after `generation`, in ascending order."""
+        query = "SELECT key FROM passages WHERE generation > ? AND key > ? ORDER BY key"
+        return (row["key"] for row in self.db.stream(query, (generation, after)))
 
     def texts_since(self, generation: int) -> Iterator[tuple[int, str | None, str]]:
         """Yield key, the article's title and own text of each passage added after `generation`, by key."""
-        with translated(self._path):
-            rows = self._connection().execute(
-                "SELECT p.key, v.title, p.spans, v.text FROM passages p JOIN versions v ON v.key = p.article"
-                " WHERE p.generation > ? ORDER BY p.key",
-                (generation,),
-            )
-            for row in rows:
-                with making_sense("a passage"):
-                    spans = np.frombuffer(row["spans"], dtype=np.int32)
-                    text = row["text"][spans[0] : spans[-1]]
-                yield row["key"], row["title"], text
+        text = self.db.where_new("v.text", "p.article", "p.key")
+        rows = self.db.stream(
+            f"SELECT p.key, v.title, p.spans, {text} AS text FROM passages p JOIN versions v ON v.key = p.article"
+            " WHERE p.generation > ? ORDER BY p.key",
+            (generation,),
+        )
+        whole = ""
+        for row in rows:
+            with making_sense("a passage"):
+                whole = row["text"] if row["text"] is not None else whole
+                spans = np.frombuffer(row["spans"], dtype=np.int32)
+                passage = whole[spans[0] : spans[-1]]
+            yield row["key"], row["title"], passage
+
+    def sample_terms(self, passages: int, seed: int) -> tuple[int, list[NDArray[np.uint32]]]:
+        """Return how many passages there are, and the terms, as hashes, of at most so many of them, drawn by chance.
+
+        All are drawn where there are no more. The terms of a passage are those of its sentences, one after another.
+        """
+        [row] = self._rows("SELECT count(*) AS n, min(key) AS lowest, max(key) AS highest FROM passages")
+        total, lowest, highest = row["n"], row["lowest"], row["highest"]
+        if not total:
+            return 0, []
+        draw = np.random.default_rng(seed)
+        chosen: set[int] = set()
+        # Keys between the lowest and the highest, of which most are there: it costs as much however many there are.
+        of_one = 1.2 * (highest - lowest + 1) / total
+        for _ in range(_ROUNDS if total > passages and of_one < _DRAWN else 0):
+            count = 10 + round(of_one * (passages - len(chosen)))
+            drawn = np.unique(draw.integers(lowest, highest, size=count, endpoint=True))
+            there = self.db.keys(f"SELECT key FROM passages WHERE {self.db.among('key')}", (self.db.listed(drawn),))
+            chosen.update(there.tolist())
+            if len(chosen) >= passages:
+                break
+        else:
+            chosen.update(self.db.keys("SELECT key FROM passages").tolist())
+        some = draw.permutation(sorted(chosen))[:passages].tolist()
+        rows = self._rows(
+            f"SELECT terms FROM passages WHERE {self.db.among('key')} ORDER BY key", (self.db.listed(some),)
+        )
+        with making_sense("a passage"):
+            return total, [np.frombuffer(row["terms"], dtype=np.uint32) for row in rows]
 
     # What changes it
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        """Hold the writer's lock: of all processes, one thread at a time. It ends with its holder, however that ends.
+
+        Who has it may take it again. Raises CorpusBusyError where another one keeps it, CorpusError.
+        """
+        return self.db.exclusive()
 
     @contextmanager
     def change(self) -> Iterator[Change]:
@@ -317,47 +404,38 @@ class Store:
 
         Raises CorpusBusyError where another process does not finish its own change in time.
         """
-        with self._transaction() as connection:
+        with self.db.transaction():
             generation = self.generation + 1
-            yield Change(connection, generation)
-            schema.set_facts(connection, generation=generation)
+            yield Change(self.db, generation)
+            schema.set_facts(self.db, generation=generation)
 
     def find_near_duplicates_again(self) -> None:
         """Find all near-duplicates anew from the texts; nothing else changes, and the generation stays."""
-        with self._transaction() as connection:
+        with self.db.transaction():
             self._facts()
-            schema.find_near_duplicates_again(connection)
+            schema.find_near_duplicates_again(self.db)
 
     def has_traces(self) -> bool:
-        """Whether what was deleted may still be found in the files."""
+        """Whether what was deleted may still be found in the database."""
         return "deleted" in self._facts()
 
     def erase_traces(self) -> bool:
-        """Erase what deletions left in the database's own files; return whether all of it could be.
+        """Erase what deletions left in the database; return whether all of it could be.
 
-        Deleted rows are overwritten by SQLite itself (secure_delete). What is left are older pages in the log, which is
-        cut off here; a reader that began before that, and has not ended, keeps it.
+        It cannot, as long as a reader has not ended who began before the last change.
         """
-        for stale in self._path.parent.glob(f"{backup.ASIDE}*"):
-            stale.unlink(missing_ok=True)
-        with translated(self._path), impatient(self._connection()) as connection:
-            if "unwiped" in self._facts():
-                connection.execute("VACUUM")
-            [row] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        if row["busy"]:
+        if not self.db.wipe(everything="unwiped" in self._facts()):
             return False
-        with self._transaction() as connection:
+        with self.db.transaction():
             self._facts()
-            connection.execute("DELETE FROM facts WHERE name IN ('deleted', 'unwiped')")
-            schema.set_facts(connection)
+            schema.drop_facts(self.db, "deleted", "unwiped")
         return True
 
     # Copies
 
     def back_up(self, folder: Path) -> backup.Backup:
         """Write a copy of the store, as it is now, to a folder that is made for it. Raises CorpusError."""
-        with translated(folder):
-            return backup.write(self._connection(), folder)
+        return backup.write(self.db, folder)
 
     def restore(self, folder: Path, *, with_deleted: bool = False) -> backup.Restored:
         """Let the store hold what the backup in `folder` holds, and nothing else; one change, or none.
@@ -366,57 +444,39 @@ class Store:
         Raises CorpusError, EncoderMismatchError, CorpusVersionError, CorpusDamagedError; nothing is changed then.
         """
         copy = backup.read(folder)
-        connection = self._connection()
-        with translated(self._path), backup.attached(connection, folder, copy, self._path):
+        with backup.opened(self.db, folder, copy) as source:
             if copy.encoder != self._encoder:
                 raise EncoderMismatchError(
                     f"the backup in {folder} was made with the encoder {copy.encoder}, not {self._encoder}; set "
                     "QUOTELINE_MODEL to the former"
                 )
             with self.change() as change:
-                return backup.take_over(connection, change, copy, with_deleted=with_deleted)
+                return backup.take_over(self.db, change, source, copy, with_deleted=with_deleted)
 
     def check(self) -> list[str]:
         """Return what is wrong with the database, in words; nothing where it is sound."""
         try:
-            with translated(self._path):
-                return damage.find(self._connection(), self._path)
+            with self.db.translated():
+                return damage.find(self.db)
         except CorpusError as error:
             return [str(error)]
 
     # How
 
-    def _connection(self) -> sqlite3.Connection:
-        held: Held | None = getattr(self._local, "held", None)
-        if held is None:
-            held = Held(connect(self._path))
-            self._local.held = held
-            self._held.add(held)
-        return held.connection
+    def _rows(self, query: str, values: Sequence[object] = ()) -> Sequence[Row]:
+        return self.db.rows(query, values)
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        connection = self._connection()
-        with translated(self._path):
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                # A full disk rolls back by itself.
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-
-    def _rows(self, query: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
-        with translated(self._path):
-            return self._connection().execute(query, values).fetchall()
+    def _listed(self, filters: Filters | None, title: str) -> tuple[str, list[object]]:
+        condition, values = (filters or Filters()).condition(self.db)
+        if title:
+            condition += f" AND instr({self.db.folded('title')}, ?) > 0"
+            values.append(title.casefold())
+        return condition, values
 
     def _facts(self) -> dict[str, str]:
         """Return all facts by name. Raises CorpusDamagedError where they are not what was written."""
-        with translated(self._path):
-            known = schema.facts(self._connection())
-        damage.check_facts(known, self._path)
+        known = schema.facts(self.db)
+        damage.check_facts(known, self.name)
         return known
 
     def missing(self, article_id: str, version: int | None = None) -> ArticleNotFoundError:
@@ -432,44 +492,33 @@ class Store:
 
     def _make_ready(self) -> None:
         """Make the tables, or bring them to this format, where that is needed."""
-        if self._path.exists():
-            # Connecting itself changes a database that does not use WAL yet, such as another program's.
-            with glance(self._path) as connection:
-                self._check_own(connection)
-        else:
-            connect(self._path, make=True).close()
-        if not schema.is_up_to_date(self._connection()):
-            with self._transaction() as connection:
+        with self.db.first_look() as there:
+            if there is not None:
+                self._check_own(there)
+        if not schema.is_up_to_date(self.db):
+            with self.db.transaction():
                 # Another process may have done so while this one waited.
-                self._check_own(connection)
-                built = schema.facts(connection).get("format")
+                self._check_own(self.db)
+                built = schema.facts(self.db).get("format")
                 if built is None:
-                    schema.create(connection, self._encoder)
-                elif built != str(schema.FORMAT):
-                    schema.upgrade(connection, int(built))
-                if not schema.is_up_to_date(connection):
-                    schema.find_near_duplicates_again(connection)
+                    schema.create(self.db, self._encoder)
+                elif built != str(schema.FORMAT) and isinstance(self.db, Sqlite):
+                    schema.upgrade(self.db, int(built))
+                if not schema.is_up_to_date(self.db):
+                    schema.find_near_duplicates_again(self.db)
 
-    def _check_own(self, connection: sqlite3.Connection) -> None:
+    def _check_own(self, db: Database) -> None:
         """Raise CorpusError where the database is another program's, or of a format that is not known."""
-        built = schema.facts(connection).get("format")
+        built = schema.facts(db).get("format")
         if built is None:
-            if not connection.execute("SELECT 1 FROM sqlite_master").fetchall():
+            if db.is_empty():
                 return
             raise CorpusError(
-                f"{self._path} is the database of another program; nothing was changed. Set QUOTELINE_DATA to a folder "
+                f"{self.name} is the database of another program; nothing was changed. Set QUOTELINE_DATA to a folder "
                 "of its own"
             )
-        if not built.isdecimal() or not 1 <= int(built) <= schema.FORMAT:
+        if not built.isdecimal() or not db.oldest <= int(built) <= schema.FORMAT:
             raise CorpusVersionError(
-                f"{self._path} has format {built}, this Quoteline reads formats up to {schema.FORMAT}; use the version "
+                f"{self.name} has format {built}, this Quoteline reads formats up to {schema.FORMAT}; use the version "
                 "that wrote it, or add the articles to a new QUOTELINE_DATA"
             )
-
-
-def _listed(filters: Filters | None, title: str) -> tuple[str, list[str | float]]:
-    condition, values = (filters or Filters()).condition()
-    if title:
-        condition += " AND instr(casefold(v.title), casefold(?))"
-        values.append(title)
-    return condition, values

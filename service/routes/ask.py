@@ -1,10 +1,12 @@
 """Questions, from programs (JSON) and from people with curl (plain text)."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import PlainTextResponse
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, TypeAdapter
 
 from index.retrieval import LONGEST_QUESTION
@@ -106,18 +108,34 @@ class AskRequest(BaseModel):
 
 
 @router.post("/ask", response_model=Answer, responses=_BOTH, summary="Ask, as a program")
-def ask(body: AskRequest, request: Request, answerer: AnswererDep, caller: CallerDep, base_url: BaseUrlDep) -> Response:
+async def ask(
+    body: AskRequest, request: Request, answerer: AnswererDep, caller: CallerDep, base_url: BaseUrlDep
+) -> Response:
     """Answer a question with sentences of the articles, word for word. JSON, unless `Accept` asks for text/plain."""
+    return await answer_to(body, request, answerer, caller, base_url)
+
+
+# The route above, as logs and metrics know it.
+ASK = cast(APIRoute, router.routes[-1])
+
+
+async def answer_to(body: AskRequest, request: Request, answerer: Answerer, caller: Caller, base_url: str) -> Response:
+    """Return the answer to a question, as `Accept` asks for it."""
     filters = body.filters.to_filters(caller)
     turns = [Turn(turn.question, tuple(turn.quotes)) for turn in body.turns]
-    answer = answerer.ask(
-        body.question, turns=turns, top_k=body.top_k, filters=filters, base_url=base_url, compare=body.compare
-    )
-    return _render(answer, as_text=_accepts_text(request, sniff=False))
+    as_text = _accepts_text(request, sniff=False)
+
+    def answered() -> Response:
+        answer = answerer.ask(
+            body.question, turns=turns, top_k=body.top_k, filters=filters, base_url=base_url, compare=body.compare
+        )
+        return _render(answer, as_text=as_text)
+
+    return await run_sync(answered, limiter=request.app.state.asking)
 
 
 @router.get("/ask", response_model=Answer, responses=_BOTH, summary="Ask, as a person or a link")
-def ask_by_link(
+async def ask_by_link(
     request: Request,
     answerer: AnswererDep,
     caller: CallerDep,
@@ -140,10 +158,15 @@ def ask_by_link(
     """Answer a question; plain text for curl, wget and httpie, JSON for others. `Accept` decides where it is given."""
     collections = caller.collections_asked(collection or ())
     filters = Filters(tuple(article_id or ()), tuple(source or ()), date_from, date_to, collections, as_of)
-    turns = _told_again(answerer, turn or (), filters, compare=compare)
-    answer = answerer.ask(q, turns=turns, top_k=top_k, filters=filters, base_url=base_url, compare=compare)
+    as_text = _accepts_text(request, sniff=True)
     colored = no_color is None and color is not None and color.lower() not in NO
-    return _render(answer, as_text=_accepts_text(request, sniff=True), color=colored)
+
+    def answered() -> Response:
+        turns = _told_again(answerer, turn or (), filters, compare=compare)
+        answer = answerer.ask(q, turns=turns, top_k=top_k, filters=filters, base_url=base_url, compare=compare)
+        return _render(answer, as_text=as_text, color=colored)
+
+    return await run_sync(answered, limiter=request.app.state.asking)
 
 
 def _told_again(answerer: Answerer, questions: Sequence[str], filters: Filters, *, compare: bool) -> list[Turn]:

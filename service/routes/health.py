@@ -61,6 +61,8 @@ async def in_probe_thread(request: Request, function: Callable[[*Given], Got], *
 
 
 def _readiness(corpus: Corpus, answerer: Answerer) -> Readiness:
+    if not corpus.ready():
+        raise OverloadError("what searches the corpus cannot be reached, or is being filled; try again", retry_after=2)
     articles, sentences, passages = corpus.store.counts()
     return Readiness(
         status="ready",

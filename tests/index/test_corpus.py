@@ -35,7 +35,7 @@ from index.lexical import LexicalIndex, analyze
 from index.nearduplicates import shingles, signature
 from index.retrieval import Retriever
 from index.splitting import split_sentences
-from index.store import Filters, connection
+from index.store import Filters, connection, sqlite
 from index.testing import HashingEncoder
 
 CHECKOUT = Path(__file__).parents[2]
@@ -537,8 +537,8 @@ def test_asking_goes_on_while_articles_are_added(corpus: Corpus) -> None:
 def test_a_folder_that_another_process_keeps_changing_is_refused_by_name(
     corpus: Corpus, second: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(second._lock, "timeout", 0.05)
-    with corpus._exclusive(), pytest.raises(CorpusBusyError, match="try again when it is done"):
+    monkeypatch.setattr(sqlite, "PATIENCE", 0.05)
+    with corpus.store.exclusive(), pytest.raises(CorpusBusyError, match="try again when it is done"):
         add(second, article("a", "Iran denies it."))
 
 
@@ -633,8 +633,8 @@ def test_after_compaction_no_file_holds_anything_of_a_removed_article(
 def test_compaction_erases_what_a_killed_writer_left(corpus: Corpus) -> None:
     add(corpus, article("the-secret", WHISPERED), article("b", "Two eggs are enough."))
     corpus.save()
-    left = corpus.folder / "vectors" / ".passages.faiss.1"
-    shutil.copy(corpus.folder / "vectors" / "passages.faiss", left)
+    left = corpus.folder / "vectors" / ".state.json.1"
+    shutil.copy(corpus.folder / "vectors" / "state.json", left)
     aside = corpus.folder / ".restore.1.db"
     aside.write_bytes(b"an older copy")
     corpus.remove(["the-secret"])
@@ -869,10 +869,10 @@ def test_a_single_damaged_file_of_the_lexical_index_is_repaired_or_told(
 
 
 def test_saved_vectors_are_not_written_again(closed: Path, hashing_encoder: HashingEncoder) -> None:
-    before = (closed / "vectors" / "passages.faiss").stat().st_mtime_ns
+    before = (closed / "vectors" / "state.json").stat().st_mtime_ns
     with closing(Corpus(closed, hashing_encoder)):
         pass
-    assert (closed / "vectors" / "passages.faiss").stat().st_mtime_ns == before
+    assert (closed / "vectors" / "state.json").stat().st_mtime_ns == before
 
 
 def test_a_rebuild_finds_what_was_found_before(closed: Path, hashing_encoder: HashingEncoder) -> None:
@@ -940,7 +940,7 @@ def test_all_articles_can_be_encoded_again_by_another(closed: Path, dim: int) ->
         assert len(before) == 12
     with closing(Corpus(closed, other)) as again:
         assert again.check() == []
-        assert {vector.shape for vector in again.store.vectors_since(0)[1]} == {(dim,)}
+        assert {vector.shape for _, vectors in again.store.vectors_since(0) for vector in vectors} == {(dim,)}
 
 
 @pytest.mark.parametrize("dim", [384, 100])
@@ -1084,6 +1084,105 @@ def all_versions(corpus: Corpus) -> dict[str, dict[int, str]]:
 
 
 def test_the_saved_state_is_that_of_the_store(closed: Path, hashing_encoder: HashingEncoder) -> None:
-    state = json.loads((closed / "vectors" / "state.json").read_bytes())
+    state = json.loads((closed / "vectors" / "state.json").read_bytes())["facts"]
     with closing(Corpus(closed, hashing_encoder)) as corpus:
         assert (state["identity"], state["generation"]) == (corpus.store.identity, corpus.store.generation)
+
+
+# Several batches at once
+
+
+def test_batches_that_are_encoded_ahead_of_the_commit_of_others_are_right_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpus_module, "BATCH_ARTICLES", 2)
+    encoder = Counting()
+    with closing(Corpus(tmp_path, encoder)) as corpus:
+        texts = ["Iran denies it.", "Iran admits it.", "Iran denies it.", "Iran denies it.", "Two eggs are enough."]
+        outcomes = add(corpus, *(article("a", text) for text in texts))
+        assert kinds(outcomes) == [
+            ("added", "a", 1),
+            ("replaced", "a", 2),
+            ("replaced", "a", 3),
+            ("unchanged", "a", 3),
+            ("replaced", "a", 4),
+        ]
+        assert [corpus.store.record("a", number).article.text for number in (1, 2, 3, 4)] == [*texts[:3], texts[4]]
+        assert corpus.check() == []
+
+
+def test_what_was_there_before_is_compared_with_what_a_former_batch_made_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpus_module, "BATCH_ARTICLES", 1)
+    with closing(Corpus(tmp_path, HashingEncoder(dim=32))) as corpus:
+        add(corpus, article("a", "Iran denies it."))
+        # Planned while the first one is not committed, the second one would be no change.
+        outcomes = add(corpus, article("a", "Iran admits it."), article("a", "Iran denies it."))
+        assert kinds(outcomes) == [("replaced", "a", 2), ("replaced", "a", 3)]
+        assert corpus.store.record("a").article.text == "Iran denies it."
+        assert corpus.check() == []
+
+
+def test_files_of_one_name_share_a_batch_and_get_ids_of_their_own(corpus: Corpus) -> None:
+    files = [from_file(f"/{folder}/index.txt", f"In {folder} it was Friday.") for folder in ("a", "b", "c", "d")]
+    outcomes = add(corpus, *files)
+    assert [outcome.kind for outcome in outcomes] == ["added"] * 4
+    assert corpus.store.generation == 1
+    assert len({outcome.article_id for outcome in outcomes}) == 4
+    assert outcomes[0].article_id == "index"
+    assert [outcome.kind for outcome in add(corpus, *files)] == ["unchanged"] * 4
+    assert corpus.check() == []
+
+
+def test_an_article_that_is_refused_keeps_its_id_from_nobody(corpus: Corpus) -> None:
+    outcomes = add(corpus, from_file("/a/news.txt", "— …— —"), from_file("/b/news.txt", "It was Friday."))
+    assert kinds(outcomes) == [("refused", "news", 0), ("added", "news", 1)]
+
+
+def test_records_that_name_only_their_site_share_a_batch(corpus: Corpus) -> None:
+    add(corpus, *(article(f"a{n}", f"Number {n} it is.", url="https://example.org/", named=False) for n in range(5)))
+    assert (corpus.store.generation, corpus.store.counts()[0]) == (1, 5)
+
+
+def test_an_interrupt_leaves_what_was_committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus_module, "BATCH_ARTICLES", 1)
+
+    def source() -> Iterator[Article]:
+        yield from (article(f"a{number}", f"Number {number} it is.") for number in range(6))
+        raise KeyboardInterrupt
+
+    told: list[str] = []
+    with closing(Corpus(tmp_path, HashingEncoder(dim=32))) as corpus:
+        with pytest.raises(KeyboardInterrupt):
+            told.extend(outcome.article_id for outcome in corpus.add(source()))
+        assert told == ids(corpus) == [f"a{number}" for number in range(6 - corpus_module.AHEAD)]
+        assert corpus.check() == []
+
+
+def test_what_is_not_confirmed_is_not_committed(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus_module, "BATCH_ARTICLES", 1)
+    asked: list[int] = []
+
+    def confirm() -> None:
+        asked.append(corpus.store.generation)
+        if len(asked) == 3:
+            raise CorpusBusyError("another one has it")
+
+    with pytest.raises(CorpusBusyError, match="another one has it"):
+        list(corpus.add((article(f"a{number}", f"Number {number} it is.") for number in range(5)), confirm=confirm))
+    assert asked == [0, 1, 2]
+    assert ids(corpus) == ["a0", "a1"]
+
+
+def test_a_snapshot_does_not_fall_far_behind_while_articles_are_added(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpus_module, "BATCH_ARTICLES", 1)
+    monkeypatch.setattr(corpus_module, "FEW_PASSAGES", 3)
+    behind = [
+        number + 1 - len(corpus.snapshot)
+        for number, _ in enumerate(corpus.add(article(f"a{n}", f"Number {n} it is.") for n in range(12)))
+    ]
+    assert max(behind) == 3
+    assert len(corpus.snapshot) == 12

@@ -2,6 +2,8 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +126,48 @@ def contexts_of(articles: list[Article]) -> list[Context]:
             spans = tuple(Span(start, end) for start, end in zip([0, *ends], ends, strict=False))
             contexts.append(Context(article.title or "", text, spans))
     return contexts
+
+
+ASKED = [
+    "Who denies it?",
+    "Why?",
+    "Did Iran deny sending drones to Russia in the war?",
+    "Which recipe asks for two eggs, some flour, a pinch of salt, and an hour in an oven that was not heated before?",
+    "cafe\u0301?",
+    "Who met whom in Kyiv on Monday, and what did they say about the weapons that had been sent there since May?",
+] * 4
+
+
+@model
+def test_a_question_has_the_same_vector_to_the_last_bit_whoever_else_asks(real_encoder: Encoder) -> None:
+    assert isinstance(real_encoder, OpenVinoEncoder)
+    alone = [real_encoder.encode_questions([question])[0] for question in ASKED]
+    rows: list[int] = []
+    served = real_encoder._encode_row
+
+    def counted(questions: Sequence[Sequence[int]]) -> list[encoding.Vectors]:
+        rows.append(len(questions))
+        return served(questions)
+
+    with pytest.MonkeyPatch.context() as patched, ThreadPoolExecutor(len(ASKED)) as threads:
+        patched.setattr(real_encoder._question, "_serve", counted)
+        together = list(threads.map(lambda question: real_encoder.encode_questions([question])[0], ASKED))
+    assert np.array_equal(alone, together)
+    assert max(rows) > 1, "no two questions shared a row"
+    assert sum(rows) == len(ASKED)
+
+
+@model
+def test_a_row_is_filled_to_its_last_token(real_encoder: Encoder, torch_encoder: TorchEncoder) -> None:
+    widest = encoding.QUESTION_WIDTHS[-1]
+    for tokens in [*encoding.QUESTION_WIDTHS, *(width + 1 for width in encoding.QUESTION_WIDTHS)]:
+        text = "weapons " * (tokens - 2)
+        assert real_encoder.count_tokens([text]) == [tokens]
+        [ours], [theirs] = real_encoder.encode_questions([text]), torch_encoder.encode_questions([text])
+        assert ours @ theirs > 0.999
+    assert isinstance(real_encoder, OpenVinoEncoder)
+    assert set(real_encoder._rows) == set(encoding.QUESTION_WIDTHS)
+    assert widest < real_encoder.window
 
 
 @model
@@ -316,6 +360,82 @@ def test_a_model_without_mean_pooling_agrees_in_both_runtimes(tiny_encoders: tup
         assert one.vector @ other.vector > 0.999
         assert one.sentences.shape == other.sentences.shape
         assert (one.sentences * other.sentences).sum(axis=1).min(initial=1) > 0.999
+
+
+@model
+def test_questions_to_a_model_that_does_not_pack_each_have_a_row(tiny_encoders: tuple[Encoder, Encoder]) -> None:
+    ours, theirs = tiny_encoders
+    assert isinstance(ours, OpenVinoEncoder)
+    assert not ours._manifest.packs
+    texts = ["Iran denies it.", "it", "the weapons went to the front"] * 4
+    with ThreadPoolExecutor(len(texts)) as threads:
+        found = list(threads.map(lambda text: ours.encode_questions([text])[0], texts))
+    assert (np.array(found) * theirs.encode_questions(texts)).sum(axis=1).min() > 0.999
+
+
+def mean_pooled(bert: Path, folder: Path) -> Path:
+    """Store the model of the folder `bert`, with the mean of its tokens' vectors as a text's, and return where."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+
+    modules = [Transformer(str(bert), max_seq_length=64), Pooling(32, pooling_mode="mean"), Normalize()]
+    SentenceTransformer(modules=modules, device="cpu").save(str(folder))
+    return folder
+
+
+def as_roberta(bert: Path, folder: Path) -> Path:
+    """Store a RoBERTa with the tokenizer of `bert` and return where; it counts a text's places from another number."""
+    import torch
+    from transformers import AutoTokenizer, RobertaConfig, RobertaModel
+
+    tokenizer = AutoTokenizer.from_pretrained(bert)
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(1)
+    config = RobertaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=80,
+        pad_token_id=0,
+        initializer_range=0.5,
+    )
+    RobertaModel(config).save_pretrained(folder)
+    return folder
+
+
+@model
+@pytest.mark.parametrize("packs", [True, False])
+def test_whether_a_model_packs_is_tried_and_either_way_it_agrees_in_both_runtimes(
+    packs: bool, tiny: Path, tmp_path: Path
+) -> None:
+    bert = tiny.parent / "bert" if packs else as_roberta(tiny.parent / "bert", tmp_path / "roberta")
+    mean = mean_pooled(bert, tmp_path / "mean")
+    ours, theirs = load_encoder(str(mean), tmp_path / "models"), TorchEncoder(str(mean), device="cpu")
+    assert isinstance(ours, OpenVinoEncoder)
+    assert (ours._manifest.late, ours._manifest.packs) == (True, packs)
+    texts = ["Iran denies it.", "it", "the weapons went to the front", "the weapons went to the front " * 4] * 3
+    with ThreadPoolExecutor(len(texts)) as threads:
+        found = list(threads.map(lambda text: ours.encode_questions([text])[0], texts))
+    wanted = theirs.encode_questions(texts)
+    for vectors in (np.array(found), ours.encode_questions(texts)):
+        assert (vectors * wanted).sum(axis=1).min() > 0.999
+    contexts = [Context("Weapons", "Iran denies it. The drones went.", (Span(0, 15), Span(16, 32)))] * 2
+    for one, other in zip(ours.encode_passages(contexts), theirs.encode_passages(contexts), strict=True):
+        assert one.vector @ other.vector > 0.999
+        assert (one.sentences * other.sentences).sum(axis=1).min() > 0.999
+
+
+@model
+def test_what_was_prepared_in_another_format_is_prepared_again(tiny: Path, tmp_path: Path) -> None:
+    folder = prepare(str(tiny), tmp_path)
+    manifest = json.loads((folder / "encoder.json").read_text())
+    former = {key: value for key, value in manifest.items() if key not in ("format", "packs")}
+    (folder / "encoder.json").write_text(json.dumps(former))
+    assert load_encoder(str(tiny), tmp_path).name == folder.name
+    assert json.loads((folder / "encoder.json").read_text())["format"] == encoding.FORMAT
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
 
 
 @model

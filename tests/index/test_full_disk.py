@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from index.articles import Article, Span
 from index.corpus import Corpus
@@ -229,7 +230,7 @@ def test_a_lock_that_cannot_be_made_is_an_error_with_a_name(
             raise OSError(code, os.strerror(code))
 
         with monkeypatch.context() as patched:
-            patched.setattr(corpus._lock, "acquire", refused)
+            patched.setattr(FileLock, "acquire", refused)
             with pytest.raises(CorpusError, match=f"cannot be written .{os.strerror(code)}"):
                 corpus.remove(["a"])
         assert corpus.check() == []

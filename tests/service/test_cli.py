@@ -8,7 +8,9 @@ from types import ModuleType
 import pytest
 from click.testing import CliRunner, Result
 
+from index import corpus
 from index.confidence import Calibration
+from index.corpus import Outcome
 from index.encoding import Encoder
 from index.errors import (
     ArticleDeletedError,
@@ -21,6 +23,7 @@ from index.errors import (
 from index.testing import HashingEncoder, OverlapEntailment, OverlapReader
 from service import cli, readers
 from service.settings import Settings
+from service.tally import Tally
 
 Run = Callable[..., Result]
 
@@ -163,6 +166,42 @@ def test_an_error_of_ours_is_one_line_and_exit_code_1(
         cli.main()
     assert exit_.value.code == 1
     assert capsys.readouterr().err == "quoteline: there is no article 'nobody'; `quoteline articles` lists them\n"
+
+
+def test_what_was_added_before_an_interrupt_stays_and_the_same_command_goes_on(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [json.dumps({"_id": f"a{number}", "text": f"Number {number} it is."}) for number in range(9)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    monkeypatch.setattr(corpus, "BATCH_ARTICLES", 2)
+    told = Tally.count
+
+    def interrupted(tally: Tally, outcome: Outcome) -> None:
+        told(tally, outcome)
+        if tally.counts.total() == 5:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Tally, "count", interrupted)
+        broken = run("add", tmp_path / "a.jsonl")
+    assert broken.exit_code == cli.INTERRUPTED
+    assert "added 5, replaced 0, already there 0, failed 0" in broken.output
+    assert "the same command goes on from there" in broken.output
+    # The batch of the fifth was committed as a whole.
+    assert "added 3, replaced 0, already there 6, failed 0" in run("add", tmp_path / "a.jsonl").output
+    assert "9 articles" in run("check").output
+
+
+def test_what_was_added_is_tidied_up_and_nothing_is_where_nothing_was_added(run: Run, news: Path) -> None:
+    assert "tidying the indexes" in run("add", news).output
+    assert "tidying" not in run("add", news).output
+
+
+def test_a_migration_that_is_not_told_where_to_says_how_to_name_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("QUOTELINE_INDEX", raising=False)
+    refused = run("migrate")
+    assert isinstance(refused.exception, InputError)
+    assert "QUOTELINE_INDEX" in str(refused.exception)
 
 
 # Collections, versions, deletions

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psycopg
 import pytest
 
 from index.articles import Article, Origin, Passage, Span
@@ -20,43 +21,22 @@ from index.errors import (
     EncoderMismatchError,
 )
 from index.splitting import split_sentences
-from index.store import FORMAT, Change, Filters, Reading, Store, connection
+from index.store import FORMAT, Filters, Store, connection, open_store, postgres, sqlite
 from index.store.rows import id_hash
-
-TEXT = "Iran denies it. The minister called 👩\u200d👧! Cafe\u0301s closed. It was Friday."
-DIM = 4
+from tests.index.store.articles import DIM, TEXT, add, article, put, readings
 
 
-def article(name: str, text: str = TEXT, **facts: object) -> Article:
-    return replace(Article(name, text, Span(0, len(text)), collection="default"), **facts)  # type: ignore[arg-type]
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest) -> Path | str:
+    """Where a store may be made: a file, or a schema of a server."""
+    found: Path | str = request.getfixturevalue("path" if request.param == "sqlite" else "address")
+    return found
 
 
-def readings(one: Article, *groups: tuple[int, int], seed: int = 0) -> list[Reading]:
-    spans = np.array([(span.start, span.end) for span in split_sentences(one.text, one.body)], dtype=np.int32)
-    draw = np.random.default_rng(seed)
-    return [
-        Reading(
-            first,
-            last,
-            draw.standard_normal(DIM).astype(np.float16).astype(np.float32),
-            spans[first:last],
-            draw.standard_normal((last - first, DIM)).astype(np.float16).astype(np.float32),
-            np.arange(2 * (last - first), dtype=np.uint32) + 2**31,
-            np.full(last - first, 2, dtype=np.uint32),
-        )
-        for first, last in groups
-    ]
-
-
-def put(change: Change, one: Article, *groups: tuple[int, int], version: int = 1) -> None:
-    sentences = split_sentences(one.text, one.body)
-    change.add(one, version=version, sentences=sentences, readings=readings(one, *groups or [(0, len(sentences))]))
-
-
-def add(store: Store, *articles: Article) -> None:
-    with store.change() as change:
-        for one in articles:
-            put(change, one)
+@pytest.fixture
+def store(place: Path | str) -> Iterator[Store]:
+    with closing(open_store(place, encoder="one", dim=DIM)) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -65,16 +45,23 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(path: Path) -> Iterator[Store]:
+def embedded(path: Path) -> Iterator[Store]:
+    """A store in a file, for what is only true of files."""
     with closing(Store(path, encoder="one", dim=DIM)) as opened:
         yield opened
 
 
-def tamper(path: Path, statement: str, *values: object) -> None:
+def tamper(place: Path | str, statement: str, *values: object) -> None:
     """Change the database behind the store's back."""
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute(statement, values).rowcount == 1
-        connection.commit()
+    if isinstance(place, Path):
+        with closing(sqlite3.connect(place)) as connection:
+            assert connection.execute(statement, values).rowcount == 1
+            connection.commit()
+        return
+    server, _, schema = place.partition("?schema=")
+    with psycopg.connect(server) as connection:
+        connection.execute(f"SET search_path TO {schema}")
+        assert connection.execute(statement.replace("?", "%s"), values).rowcount == 1
 
 
 # What goes in comes out
@@ -134,8 +121,7 @@ def test_no_readings_have_the_shape_of_none(store: Store) -> None:
     none = store.readings([])
     assert (none.passages, none.vectors.shape, none.sentence_vectors.shape) == ((), (0, DIM), (0, DIM))
     assert (none.spans.shape, len(none.terms), len(none.term_counts), len(none.counts)) == ((0, 2), 0, 0, 0)
-    keys, vectors = store.vectors_since(0)
-    assert (keys, vectors.shape) == ([], (0, DIM))
+    assert list(store.vectors_since(0)) == []
 
 
 def test_summaries_go_by_id_and_in_pages(store: Store) -> None:
@@ -193,7 +179,7 @@ def test_a_superseded_version_is_readable_and_has_no_passages(store: Store) -> N
     ]
     assert (store.record("a").version, store.record("a").current) == (2, True)
     assert (store.record("a", 1).article, store.record("a", 1).current) == (article("a"), False)
-    assert store.readings(store.vectors_since(0)[0]).passages == (Passage(2, "a", 0, 1),)
+    assert store.readings(list(store.keys_since(0, 0))).passages == (Passage(2, "a", 0, 1),)
     assert (store.counts(), store.count(), len(store.summaries())) == ((1, 1, 1), 1, 1)
     assert [one.version for one in store.records()] == [2]
     assert store.records_of(["a", "nobody"])["a"].version == 2
@@ -248,7 +234,8 @@ def test_a_removal_does_not_forget_a_higher_version(store: Store) -> None:
     assert store.last_version("a") == 7
 
 
-def test_only_the_fact_of_a_deletion_is_kept(store: Store, path: Path) -> None:
+def test_only_the_fact_of_a_deletion_is_kept_in_the_files(embedded: Store, path: Path) -> None:
+    store = embedded
     add(store, article("secret-id", path="/secret/path", title="secret title"))
     assert not store.has_traces()
     remove(store, "secret-id")
@@ -363,14 +350,14 @@ def break_midway(store: Store) -> None:
         raise RuntimeError("midway")
 
 
-def test_a_change_that_raises_midway_leaves_nothing(store: Store, path: Path) -> None:
+def test_a_change_that_raises_midway_leaves_nothing(store: Store, place: Path | str) -> None:
     add(store, article("a"))
-    before = (store.counts(), store.generation, store.vectors_since(0)[0])
+    before = (store.counts(), store.generation, list(store.keys_since(0, 0)))
     with pytest.raises(RuntimeError, match="midway"):
         break_midway(store)
-    assert (store.counts(), store.generation, store.vectors_since(0)[0]) == before
+    assert (store.counts(), store.generation, list(store.keys_since(0, 0))) == before
     store.check_encoder()
-    with closing(Store(path, encoder="one", dim=DIM)) as again:
+    with closing(open_store(place, encoder="one", dim=DIM)) as again:
         assert (again.counts(), again.generation) == before[:2]
         assert again.removed_since(0) == []
 
@@ -392,20 +379,20 @@ def test_what_was_added_and_removed_since_a_generation_is_told(store: Store) -> 
         change.remove("a")
         put(change, article("c"))
     a, b, c = 1, 2, 3
-    assert store.vectors_since(0)[0] == [b, c]
-    assert store.vectors_since(2)[0] == [c]
-    assert store.vectors_since(3)[0] == []
+    assert list(store.keys_since(0, 0)) == [b, c]
+    assert list(store.keys_since(2, 0)) == [c]
+    assert list(store.keys_since(3, 0)) == []
     assert [store.removed_since(generation) for generation in (0, 2, 3)] == [[a], [a], []]
     assert list(store.texts_since(1)) == [(b, "B", TEXT), (c, None, TEXT)]
 
 
 def test_the_key_of_a_removed_passage_is_never_used_again(store: Store) -> None:
     add(store, article("a"))
-    [key] = store.vectors_since(0)[0]
+    [key] = list(store.keys_since(0, 0))
     with store.change() as change:
         change.remove("a")
     add(store, article("a"))
-    assert store.vectors_since(0)[0] == [key + 1]
+    assert list(store.keys_since(0, 0)) == [key + 1]
 
 
 def test_replaced_passages_leave_the_article_alone(store: Store) -> None:
@@ -415,10 +402,106 @@ def test_replaced_passages_leave_the_article_alone(store: Store) -> None:
         change.replace_passages("a", readings(article("a"), (0, 2), (2, 4)))
     assert store.record("a") == before
     assert store.check() == []
-    assert [(one.first, one.last) for one in store.readings(store.vectors_since(0)[0]).passages] == [(0, 2), (2, 4)]
+    assert [(one.first, one.last) for one in store.readings(list(store.keys_since(0, 0))).passages] == [(0, 2), (2, 4)]
+
+
+# What a derived index asks for
+
+
+def test_whether_anything_is_admitted_is_told_without_looking_at_all(dated: Store) -> None:
+    assert dated.admits(Filters())
+    assert dated.admits(Filters(sources=("REUTERS",)))
+    assert not dated.admits(Filters(sources=("nobody",)))
+    assert not dated.admits(Filters(date_to=dt.date(2022, 9, 30)))
+    for summary in dated.summaries():
+        remove(dated, summary.id)
+    assert not dated.admits(Filters())
+
+
+def test_keys_of_passages_are_an_ascending_array(store: Store) -> None:
+    assert (store.passages_of(Filters()).tolist(), str(store.passages_of(Filters()).dtype)) == ([], "int64")
+    with store.change() as change:
+        for name in ("b", "a"):
+            put(change, article(name), (0, 2), (2, 4))
+    replace_with(store, article("b"), 2)
+    assert store.passages_of(Filters()).tolist() == [3, 4, 5]
+    assert store.passages_of(Filters(article_ids=("b",))).tolist() == [5]
+    assert store.readings(store.passages_of(Filters())[:1]).passages == (Passage(3, "a", 0, 2),)
+
+
+def test_a_sample_of_terms_is_drawn_by_chance_and_each_passage_once(store: Store) -> None:
+    assert store.sample_terms(5, 1) == (0, [])
+    draw = np.random.default_rng(7)
+    for batch in range(4):
+        with store.change() as change:
+            for number in range(10):
+                one = article(f"a{batch}{number}")
+                [reading] = readings(one, (0, 4))
+                terms = draw.integers(0, 2**32, 8, dtype=np.uint32)
+                change.add(
+                    one, version=1, sentences=split_sentences(one.text), readings=[replace(reading, terms=terms)]
+                )
+    for number in range(9):
+        remove(store, f"a1{number}")
+    there = {terms.tobytes() for terms in store.readings(store.passages_of(Filters())).terms.reshape(-1, 8)}
+    for wanted in (1, 3, 20, 31, 100):
+        total, found = store.sample_terms(wanted, seed=3)
+        assert (total, len(found)) == (31, min(wanted, 31))
+        assert {terms.tobytes() for terms in found} <= there
+        assert len({terms.tobytes() for terms in found}) == len(found)
+        again = store.sample_terms(wanted, seed=3)[1]
+        assert [terms.tobytes() for terms in again] == [terms.tobytes() for terms in found]
+    drawn = {terms.tobytes() for seed in range(60) for terms in store.sample_terms(3, seed)[1]}
+    assert drawn == there
+
+
+def test_what_lies_far_apart_is_sampled_too(store: Store, place: Path | str) -> None:
+    add(store, *(article(f"a{number}") for number in range(5)))
+    tamper(place, "UPDATE passages SET key = 1000000000000 WHERE key = 5")
+    total, found = store.sample_terms(2, seed=1)
+    assert (total, len(found)) == (5, 2)
 
 
 # Several threads, several processes
+
+
+def test_the_writers_lock_is_one_threads_at_a_time_and_that_may_take_it_again(
+    store: Store, place: Path | str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "PATIENCE", 0.05)
+    monkeypatch.setattr(postgres, "EXCLUSIVE_PATIENCE", 0.05)
+    monkeypatch.setattr(postgres, "PATIENCE", 0.05)
+    refused: list[str] = []
+
+    def take(one: Store) -> None:
+        try:
+            with one.exclusive():
+                pass
+        except CorpusBusyError as error:
+            refused.append(str(error))
+
+    with closing(open_store(place, encoder="one", dim=DIM)) as other:
+        with store.exclusive():
+            with store.exclusive(), store.change() as change:
+                put(change, article("a"))
+            # Another process, and another thread of this one.
+            for one in (other, store):
+                in_another_thread(threading.Thread(target=take, args=(one,)))
+            with store.frozen():
+                assert store.counts()[0] == 1
+        assert len(refused) == 2
+        assert all("is changing" in said and "try again when it is done" in said for said in refused)
+        with other.exclusive():
+            add(other, article("b"))
+        take(store)
+    assert (len(refused), store.counts()[0]) == (2, 2)
+
+
+def test_the_writers_lock_is_given_up_by_an_error(store: Store, place: Path | str) -> None:
+    with pytest.raises(RuntimeError), store.exclusive(), store.exclusive():
+        raise RuntimeError("midway")
+    with closing(open_store(place, encoder="one", dim=DIM)) as other, other.exclusive():
+        add(other, article("a"))
 
 
 def in_another_thread(work: threading.Thread) -> None:
@@ -431,7 +514,7 @@ def test_a_frozen_store_shows_one_state_while_others_commit(store: Store) -> Non
     add(store, article("a"))
     with store.frozen():
         in_another_thread(threading.Thread(target=add, args=(store, article("b"))))
-        assert (store.generation, store.counts()[0], store.vectors_since(0)[0]) == (1, 1, [1])
+        assert (store.generation, store.counts()[0], list(store.keys_since(0, 0))) == (1, 1, [1])
         in_another_thread(threading.Thread(target=add, args=(store, article("c"))))
         assert store.generation == 1
     assert (store.generation, store.counts()[0]) == (3, 3)
@@ -447,23 +530,24 @@ def test_readers_do_not_see_what_is_not_committed_and_do_not_wait(store: Store) 
 
 
 def test_a_second_writer_is_refused_by_name_after_a_while(
-    store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, place: Path | str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "PATIENCE", 0.05)
-    with closing(Store(path, encoder="one", dim=DIM)) as other, store.change() as change:
+    monkeypatch.setattr(postgres, "PATIENCE", 0.05)
+    with closing(open_store(place, encoder="one", dim=DIM)) as other, store.change() as change:
         put(change, article("a"))
-        with pytest.raises(CorpusBusyError, match=r"quoteline\.db; try again"):
+        with pytest.raises(CorpusBusyError, match=r"is changing .*quoteline\.db|is changing postgresql:.*; try again"):
             add(other, article("b"))
     assert store.counts()[0] == 1
 
 
-def test_two_that_make_a_store_at_a_time_make_one(path: Path) -> None:
+def test_two_that_make_a_store_at_a_time_make_one(place: Path | str) -> None:
     identities: list[str] = []
     together = threading.Barrier(4)
 
     def make() -> None:
         together.wait()
-        with closing(Store(path, encoder="one", dim=DIM)) as made:
+        with closing(open_store(place, encoder="one", dim=DIM)) as made:
             identities.append(made.identity)
 
     threads = [threading.Thread(target=make) for _ in range(4)]
@@ -489,23 +573,23 @@ def test_threads_that_ended_leave_no_open_files(store: Store) -> None:
 # What cannot be opened
 
 
-def test_another_encoder_is_refused_by_name(store: Store, path: Path) -> None:
+def test_another_encoder_is_refused_by_name(store: Store, place: Path | str) -> None:
     store.check_encoder()
     with (
-        closing(Store(path, encoder="two", dim=DIM)) as other,
+        closing(open_store(place, encoder="two", dim=DIM)) as other,
         pytest.raises(EncoderMismatchError, match=r"encoder one, not two.*QUOTELINE_MODEL"),
     ):
         other.check_encoder()
 
 
 @pytest.mark.parametrize("built", ["99", str(FORMAT + 1), "0", "two"])
-def test_another_format_is_refused_by_name(store: Store, path: Path, built: str) -> None:
+def test_another_format_is_refused_by_name(store: Store, place: Path | str, built: str) -> None:
     store.close()
-    tamper(path, "UPDATE facts SET value = ? WHERE name = 'format'", built)
-    before = path.read_bytes()
+    tamper(place, "UPDATE facts SET value = ? WHERE name = 'format'", built)
+    before = place.read_bytes() if isinstance(place, Path) else b""
     with pytest.raises(CorpusVersionError, match=rf"format {built}, .*reads formats up to {FORMAT}"):
-        Store(path, encoder="one", dim=DIM)
-    assert path.read_bytes() == before
+        open_store(place, encoder="one", dim=DIM)
+    assert not isinstance(place, Path) or place.read_bytes() == before
 
 
 @pytest.mark.parametrize("content", [b"no database at all" * 100, b"SQLite format 3\0" + b"\xff" * 4096])
@@ -546,9 +630,9 @@ def test_a_sound_store_has_no_findings(store: Store) -> None:
     assert store.check() == []
 
 
-def test_a_text_changed_behind_its_back_is_found(store: Store, path: Path) -> None:
+def test_a_text_changed_behind_its_back_is_found(store: Store, place: Path | str) -> None:
     add(store, article("a"), article("b"))
-    tamper(path, "UPDATE versions SET text = replace(text, 'denies', 'admits') WHERE id = 'a'")
+    tamper(place, "UPDATE versions SET text = replace(text, 'denies', 'admits') WHERE id = 'a'")
     [finding] = store.check()
     assert finding.startswith("version 1 of article 'a' is not what was written")
     with pytest.raises(CorpusDamagedError, match="version 1 of article 'a'"):
@@ -557,9 +641,9 @@ def test_a_text_changed_behind_its_back_is_found(store: Store, path: Path) -> No
 
 
 @pytest.mark.parametrize("column", ["title", "date", "source", "url", "author", "language"])
-def test_metadata_changed_behind_its_back_is_found(store: Store, path: Path, column: str) -> None:
+def test_metadata_changed_behind_its_back_is_found(store: Store, place: Path | str, column: str) -> None:
     add(store, article("a"))
-    tamper(path, f"UPDATE versions SET {column} = '2022-01-01' WHERE id = 'a'")  # noqa: S608 - a name from above
+    tamper(place, f"UPDATE versions SET {column} = '2022-01-01' WHERE id = 'a'")  # noqa: S608 - a name from above
     assert [finding for finding in store.check() if "article 'a'" in finding]
     with pytest.raises(CorpusDamagedError):
         store.record("a")
@@ -583,18 +667,20 @@ SENTENCES = tuple((span.start, span.end) for span in split_sentences(TEXT))
     ],
     ids=["out of the text", "into another", "by one character", "one is missing", "all are missing"],
 )
-def test_a_sentence_that_was_moved_is_found(store: Store, path: Path, moved: tuple[tuple[int, int], ...]) -> None:
+def test_a_sentence_that_was_moved_is_found(
+    store: Store, place: Path | str, moved: tuple[tuple[int, int], ...]
+) -> None:
     add(store, article("a"), article("b"))
-    tamper(path, "UPDATE versions SET sentences = ? WHERE id = 'a'", spans(*moved))
+    tamper(place, "UPDATE versions SET sentences = ? WHERE id = 'a'", spans(*moved))
     findings = store.check()
     assert findings
     assert all("article 'a'" in finding for finding in findings)
 
 
-def test_a_passages_span_that_was_moved_is_found(store: Store, path: Path) -> None:
+def test_a_passages_span_that_was_moved_is_found(store: Store, place: Path | str) -> None:
     add(store, article("a"))
     moved = spans(*SENTENCES[:3], (SENTENCES[3][0] + 1, SENTENCES[3][1]))
-    tamper(path, "UPDATE passages SET spans = ? WHERE key = 1", moved)
+    tamper(place, "UPDATE passages SET spans = ? WHERE key = 1", moved)
     assert store.check() == [
         "version 1 of article 'a': a passage is not what was written; `quoteline rebuild --encode` makes it again"
     ]
@@ -602,16 +688,16 @@ def test_a_passages_span_that_was_moved_is_found(store: Store, path: Path) -> No
         store.readings([1])
 
 
-def test_a_sentence_without_a_passage_is_found(store: Store, path: Path) -> None:
+def test_a_sentence_without_a_passage_is_found(store: Store, place: Path | str) -> None:
     with store.change() as change:
         put(change, article("a"), (0, 2), (2, 4))
-    tamper(path, "DELETE FROM passages WHERE first = 2")
+    tamper(place, "DELETE FROM passages WHERE first = 2")
     assert store.check() == ["version 1 of article 'a': its passages do not hold all of its sentences"]
 
 
-def test_a_passage_of_another_article_is_found(store: Store, path: Path) -> None:
+def test_a_passage_of_another_article_is_found(store: Store, place: Path | str) -> None:
     add(store, article("a"), article("b"))
-    tamper(path, "UPDATE passages SET article = 2 WHERE key = 1")
+    tamper(place, "UPDATE passages SET article = 2 WHERE key = 1")
     with pytest.raises(CorpusDamagedError):
         store.readings([1])
     assert store.check() == [
@@ -621,10 +707,11 @@ def test_a_passage_of_another_article_is_found(store: Store, path: Path) -> None
 
 
 @pytest.mark.parametrize("column", ["vector", "spans", "sentence_vectors", "terms", "term_counts", "first"])
-def test_a_value_of_another_kind_is_damage_and_no_crash(store: Store, path: Path, column: str) -> None:
+def test_a_value_of_another_kind_is_damage_and_no_crash(embedded: Store, path: Path, column: str) -> None:
+    store = embedded
     add(store, article("a"))
     tamper(path, f"UPDATE passages SET {column} = 'a text'")  # noqa: S608 - a name from above
-    for look in (lambda: store.readings([1]), lambda: store.vectors_since(0), lambda: list(store.texts_since(0))):
+    for look in (lambda: store.readings([1]), lambda: list(store.vectors_since(0)), lambda: list(store.texts_since(0))):
         with suppress(CorpusDamagedError):
             look()
     assert store.check() == [
@@ -632,39 +719,40 @@ def test_a_value_of_another_kind_is_damage_and_no_crash(store: Store, path: Path
     ]
 
 
-def test_a_summary_that_makes_no_sense_is_damage(store: Store, path: Path) -> None:
+def test_a_summary_that_makes_no_sense_is_damage(store: Store, place: Path | str) -> None:
     add(store, article("a", date=dt.date(2022, 10, 28)))
-    tamper(path, "UPDATE versions SET date = '2022-10-99'")
+    tamper(place, "UPDATE versions SET date = '2022-10-99'")
     with pytest.raises(CorpusDamagedError, match="article 'a'"):
         store.summaries()
 
 
 @pytest.mark.parametrize(("name", "value"), [("generation", "7"), ("generation", "x"), ("encoder", "onf")])
-def test_facts_that_changed_while_open_are_damage(store: Store, path: Path, name: str, value: str) -> None:
+def test_facts_that_changed_while_open_are_damage(store: Store, place: Path | str, name: str, value: str) -> None:
     add(store, article("a"))
-    tamper(path, "UPDATE facts SET value = ? WHERE name = ?", value, name)
+    tamper(place, "UPDATE facts SET value = ? WHERE name = ?", value, name)
     for look in (lambda: store.generation, store.check_encoder, lambda: add(store, article("b"))):
         with pytest.raises(CorpusDamagedError, match=r"what .* says of itself"):
             look()
     assert len(store.check()) == 1
     with pytest.raises(CorpusDamagedError):
-        Store(path, encoder="one", dim=DIM)
+        open_store(place, encoder="one", dim=DIM)
 
 
-def test_a_fact_of_a_deletion_that_changed_is_found(store: Store, path: Path) -> None:
+def test_a_fact_of_a_deletion_that_changed_is_found(store: Store, place: Path | str) -> None:
     add(store, article("a"))
     remove(store, "a")
-    tamper(path, "UPDATE retired SET version = 0")
+    tamper(place, "UPDATE retired SET version = 0")
     assert store.check() == ["the fact of a deletion is not what was written"]
 
 
-def test_a_passage_of_a_superseded_version_is_found(store: Store, path: Path) -> None:
+def test_a_passage_of_a_superseded_version_is_found(store: Store, place: Path | str) -> None:
     add(store, article("a"))
-    tamper(path, "UPDATE versions SET current = 0")
+    tamper(place, "UPDATE versions SET current = FALSE")
     assert store.check()[0] == "version 1 of article 'a': it is superseded, and is still searched"
 
 
-def test_a_database_that_was_moved_away_is_not_made_again(store: Store, path: Path) -> None:
+def test_a_database_that_was_moved_away_is_not_made_again(embedded: Store, path: Path) -> None:
+    store = embedded
     add(store, article("a"))
     path.rename(path.with_name("elsewhere.db"))
     refused: list[str] = []
@@ -679,7 +767,8 @@ def test_a_database_that_was_moved_away_is_not_made_again(store: Store, path: Pa
     assert not path.exists()
 
 
-def test_a_torn_page_is_found(store: Store, path: Path) -> None:
+def test_a_torn_page_is_found(embedded: Store, path: Path) -> None:
+    store = embedded
     add(store, *(article(f"a{number}", TEXT * 20) for number in range(20)))
     store.close()
     content = bytearray(path.read_bytes())
