@@ -2,6 +2,7 @@
 # make test    install, run the whole test suite
 # make check   format, lint, types, tests: the one gate
 # make bench   quality and speed; DATA=folder for a data set of your own in BEIR's layout
+# make bench-scale  speed, memory, disk and quality from 1,000 to 1,000,000 passages, beside peers (hours, 20 GB)
 # make audit   known vulnerabilities of what is pinned, where PyPI's advisories can be reached
 # make browser end-to-end tests of the page in Chromium, which has to be there; CHROMIUM=path for another than /usr/bin/chromium
 # make golden  write the golden files of the tests anew; read the diff
@@ -13,7 +14,7 @@ DATA ?= bench/seeds
 # Of this version there is a build for processors alone; others bring several GB for GPUs.
 TORCH := 2.13.0
 
-.PHONY: serve test check format lint types bench audit browser golden lock
+.PHONY: serve test check format lint types bench bench-scale audit browser golden lock
 
 serve: .venv/installed
 	$(BIN)/quoteline serve seeds
@@ -35,6 +36,9 @@ types: .venv/installed
 bench: .venv/installed
 	$(BIN)/quoteline bench $(DATA)
 
+bench-scale: .venv/installed
+	$(BIN)/python -m bench.scale
+
 audit: .venv/installed
 	$(BIN)/pip-audit --no-deps --disable-pip -r requirements.lock
 
@@ -49,10 +53,10 @@ lock:
 	rm -rf build/lock && mkdir -p build/lock
 	$(PYTHON) -m venv build/lock/full
 	build/lock/full/bin/pip install -q torch==$(TORCH)
-	build/lock/full/bin/pip install -q hatchling -e '.[prepare,tracing,dev]'
+	build/lock/full/bin/pip install -q hatchling -e '.[prepare,cluster,tracing,dev]'
 	build/lock/full/bin/pip freeze --exclude quoteline | sed 's/+cpu$$//' > requirements.lock
 	$(PYTHON) -m venv build/lock/serve
-	build/lock/serve/bin/pip install -q -c requirements.lock .
+	build/lock/serve/bin/pip install -q -c requirements.lock '.[cluster]'
 	build/lock/serve/bin/pip freeze --exclude quoteline > requirements-serve.lock
 
 .venv/installed: requirements.lock pyproject.toml

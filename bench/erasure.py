@@ -21,8 +21,6 @@ from dataclasses import dataclass, field
 from http.client import GONE, NO_CONTENT, OK
 from pathlib import Path
 
-import numpy as np
-
 from bench.load import add
 from bench.serving import BROKEN, Cited, Connection, EncoderName, Process, Serving
 from bench.tables import render_markdown
@@ -270,7 +268,6 @@ class Trial:
             for article_id, key, vector, sentence_vectors in connection.execute(query, (json.dumps(article_ids),)):
                 passage = f"passage {key} of {article_id}"
                 yield f"the vector of {passage}", vector
-                yield f"the vector in float32 of {passage}", _single(vector)
                 yield f"the first sentence's vector of {passage}", sentence_vectors[: len(vector)]
 
     def _await_erasure(self, *, now: bool) -> None:
@@ -322,10 +319,6 @@ def _holds(content: bytes, pattern: bytes) -> bool:
         return pattern in content
     middle = len(pattern) // 2
     return pattern[:middle] in content or pattern[middle:] in content
-
-
-def _single(vector: bytes) -> bytes:
-    return np.frombuffer(vector, dtype=np.float16).astype(np.float32).tobytes()
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ changes nothing the second time. Of two batches with versions of one article the
 import datetime as dt
 import hashlib
 import json
+import platform
 import secrets
-import socket
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -305,7 +305,7 @@ class Queue:
 
 def worker_name() -> str:
     """Return a name that no other worker has."""
-    return f"{socket.gethostname()}-{secrets.token_hex(3)}"
+    return f"{platform.node()}-{secrets.token_hex(3)}"
 
 
 def _with_schema(address: str, schema: str) -> str:

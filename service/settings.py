@@ -30,8 +30,8 @@ class Settings(BaseSettings):
     queue: str = Field(
         "",
         repr=False,
-        description="where the queue of `quoteline enqueue` is, postgresql://…; if unset, beside the store of the corpus "
-        "that is shared",
+        description="where the queue of `quoteline enqueue` is, postgresql://…; if unset, beside the store "
+        "of the shared corpus",
     )
     model: str = Field(DEFAULT_MODEL, description="the encoder: a sentence-transformers name or folder")
     models: Path | None = Field(

@@ -74,11 +74,9 @@ class Run:
 
     def _measure(self, size: int) -> At:
         built = self._corpora.build(size)
-        if built.added >= _RATE_COUNTS_FROM:
-            self._stored = built.per_second
-        self._say(
-            f"  built: {built.per_second:,.0f} passages per second without encoding, tidied {built.tidying:.0f} s"
-        )
+        if built.per_second is not None:
+            self._stored = built.per_second if built.added >= _RATE_COUNTS_FROM else self._stored
+            self._say(f"  built: {built.per_second:,.0f} passages per second without encoding")
         disk = disk_of(self._corpora.corpus(size))
         served = tuple(self._serve(size))
         with opened(self._corpora.corpus(size), self._mixing) as corpus:

@@ -7,7 +7,6 @@ harder, than with vectors of passages that are about one thing each.
 
 import hashlib
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,17 +20,13 @@ _SHARE = 4096
 
 
 class MixingEncoder:
-    """An Encoder that knows the vectors of some sentences. Its name is the real encoder's: a server opens its corpus.
-
-    seconds: what the real encoder took for passages so far.
-    """
+    """An Encoder that knows some vectors. Its name is the real encoder's, so that a server opens its corpus."""
 
     def __init__(self, real: Encoder, sentences: Sequence[str], vectors: Vectors) -> None:
         self._real = real
         self._rows = {text: row for row, text in enumerate(sentences)}
         self._vectors = vectors
         self._tokens: dict[str, int] = {}
-        self.seconds = 0.0
 
     @property
     def name(self) -> str:
@@ -58,9 +53,7 @@ class MixingEncoder:
     def encode_passages(self, passages: Sequence[Context]) -> list[Encoded]:
         mixed = [self._mix(passage) for passage in passages]
         others = [passage for passage, done in zip(passages, mixed, strict=True) if done is None]
-        started = time.perf_counter()
         encoded = iter(self._real.encode_passages(others) if others else ())
-        self.seconds += time.perf_counter() - started
         return [done or next(encoded) for done in mixed]
 
     def _mix(self, passage: Context) -> Encoded | None:

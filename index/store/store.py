@@ -332,7 +332,7 @@ class Store:
         return [row["passage"] for row in rows]
 
     def vectors_since(self, generation: int) -> Iterator[tuple[NDArray[np.int64], Vectors]]:
-        """Yield keys and vectors, shape (n, dim), of the passages added after `generation`, by key, a block at a time."""
+        """Yield keys and vectors, shape (n, dim), of the passages added after `generation`, by key, in blocks."""
         rows = self.db.stream("SELECT key, vector FROM passages WHERE generation > ? ORDER BY key", (generation,))
         while block := list(islice(rows, BLOCK)):
             with making_sense("a passage"):

@@ -111,7 +111,7 @@ def test_an_encoder_is_loaded_once_however_often_the_corpus_is_tried(
         loads.append(1)
         return hashing_encoder
 
-    def open_at_the_third(folder: Path, encoder: Encoder) -> Corpus:
+    def open_at_the_third(folder: Path, encoder: Encoder, **_: object) -> Corpus:
         attempts.append(1)
         if len(attempts) < 3:
             raise CorpusBusyError("another process is changing it")
