@@ -1,0 +1,171 @@
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from index import embedded, vectors
+from index.articles import Article, Span
+from index.corpus import Corpus
+from index.embedded import Embedded
+from index.store import Filters, store
+from index.testing import HashingEncoder
+
+ENCODER = HashingEncoder()
+WORDS = [
+    "drone",
+    "weapon",
+    "minister",
+    "call",
+    "iran",
+    "russia",
+    "friday",
+    "attack",
+    "city",
+    "water",
+    "eggs",
+    "oranges",
+]
+
+
+@pytest.fixture(autouse=True)
+def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let segments come about with as few rows as a test has."""
+    monkeypatch.setattr(vectors, "EXACT", 8)
+    monkeypatch.setattr(vectors, "RECENT", 4)
+    monkeypatch.setattr(store, "BLOCK", 5)
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Iterator[Corpus]:
+    with closing(Corpus(tmp_path, ENCODER)) as opened:
+        yield opened
+
+
+def article(number: int, collection: str = "default") -> Article:
+    text = f"Number {number} tells of {WORDS[number % len(WORDS)]} and {WORDS[number // 3 % len(WORDS)]}."
+    return Article(f"a{number}", text, Span(0, len(text)), collection=collection, named=True)
+
+
+def add(corpus: Corpus, *numbers: int, collection: str = "default") -> None:
+    assert {one.kind for one in corpus.add(article(number, collection) for number in numbers)} <= {"added", "replaced"}
+
+
+def engine_of(corpus: Corpus) -> Embedded:
+    assert isinstance(corpus._engine, Embedded)
+    return corpus._engine
+
+
+def segments_in(folder: Path) -> set[str]:
+    return {path.name for path in (folder / "vectors").glob("segment-*")}
+
+
+def nearest(corpus: Corpus, question: str, filters: Filters | None = None) -> list[int]:
+    [vector] = ENCODER.encode_questions([question])
+    return [one.key for one in corpus.snapshot.search(vector, [], 5, filters or Filters()).dense]
+
+
+def test_tidying_makes_segments_that_find_the_same_and_are_kept(corpus: Corpus) -> None:
+    add(corpus, *range(30))
+    before = nearest(corpus, "Who tells of water?")
+    assert corpus.tidy()
+    assert not corpus.tidy()
+    assert nearest(corpus, "Who tells of water?") == before
+    assert corpus.check() == []
+    assert segments_in(corpus.folder)
+    with closing(Corpus(corpus.folder, ENCODER)) as again:
+        assert nearest(again, "Who tells of water?") == before
+        assert not again.tidy()
+
+
+def test_what_is_added_after_tidying_is_found_and_what_is_removed_is_not(corpus: Corpus) -> None:
+    add(corpus, *range(20))
+    corpus.tidy()
+    first = nearest(corpus, "Number 3 tells of call")[0]
+    corpus.remove(["a3"])
+    add(corpus, 40)
+    assert first not in nearest(corpus, "Number 3 tells of call")
+    assert nearest(corpus, article(40).text)[0] == max(corpus.store.keys_since(0, 0))
+    assert corpus.check() == []
+
+
+def test_another_process_takes_over_the_segments_that_were_merged(corpus: Corpus) -> None:
+    with closing(Corpus(corpus.folder, ENCODER)) as other:
+        add(corpus, *range(20))
+        other.refresh()
+        before = nearest(other, "Who tells of eggs?")
+        corpus.tidy()
+        there = segments_in(corpus.folder)
+        assert other.tidy()
+        # It is the very same files: nothing was merged once more.
+        assert segments_in(corpus.folder) == there
+        assert nearest(other, "Who tells of eggs?") == before
+        assert other.check() == []
+        add(other, 50)
+        corpus.refresh()
+        assert corpus.check() == other.check() == []
+
+
+def test_segments_of_a_generation_that_is_not_followed_yet_are_left_for_later(corpus: Corpus) -> None:
+    with closing(Corpus(corpus.folder, ENCODER)) as other:
+        add(corpus, *range(20))
+        corpus.tidy()
+        # It has not seen what was added: its lexical index is of the generation before.
+        assert not other.tidy()
+        other.refresh()
+        assert other.tidy()
+        assert other.check() == []
+
+
+def test_a_rebuild_catches_up_block_by_block(corpus: Corpus) -> None:
+    add(corpus, *range(33))
+    before = nearest(corpus, "Who tells of a city?")
+    corpus.close()
+    with closing(Corpus(corpus.folder, ENCODER, rebuild=True)) as again:
+        assert nearest(again, "Who tells of a city?") == before
+        # More than a block is never in memory without being merged.
+        assert len(engine_of(again)._snapshot.vectors._recent) <= 5 + vectors.RECENT
+        assert again.check() == []
+
+
+def test_compaction_leaves_nothing_of_a_removed_vector_in_any_file(corpus: Corpus) -> None:
+    add(corpus, *range(20))
+    corpus.tidy()
+    [(_, rows)] = [one for one in corpus.store.vectors_since(0) if 4 in one[0]]
+    vector = rows[3].astype(np.float16).tobytes()
+    assert any(vector in path.read_bytes() for path in (corpus.folder / "vectors").iterdir())
+    corpus.remove(["a3"])
+    assert corpus.compact()
+    assert not any(vector in path.read_bytes() for path in (corpus.folder / "vectors").iterdir())
+    assert corpus.check() == []
+
+
+def test_passages_that_filters_admit_are_looked_up_once_for_each_generation(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(corpus, *range(6))
+    add(corpus, *range(6, 12), collection="news")
+    asked: list[Filters] = []
+    look = corpus.store.passages_of
+
+    def watched(filters: Filters) -> NDArray[np.int64]:
+        asked.append(filters)
+        return look(filters)
+
+    monkeypatch.setattr(corpus.store, "passages_of", watched)
+    news = Filters(collections=("news",))
+    assert nearest(corpus, "Who tells of water?", news) == nearest(corpus, "Who tells of water?", news)
+    assert set(nearest(corpus, "Who tells of water?", news)) <= set(look(news).tolist())
+    assert asked == [news]
+    add(corpus, 12, collection="news")
+    nearest(corpus, "Who tells of water?", news)
+    assert asked == [news, news]
+
+
+def test_no_more_filters_are_kept_than_a_few(corpus: Corpus) -> None:
+    add(corpus, *range(3))
+    for number in range(embedded.KEPT_FILTERS + 5):
+        corpus.snapshot.admits(Filters(sources=(f"source {number}",)))
+    assert len(engine_of(corpus)._snapshot.admitted._kept) == embedded.KEPT_FILTERS
