@@ -71,7 +71,7 @@ class Process:
 
     def __init__(self, address: str, folder: Path, encoder: str, core: int) -> None:
         command = [sys.executable, "-m", "bench.bulk", "--work", address, str(folder), encoder, str(core)]
-        threads = {"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1", "QUOTELINE_THREADS": "1"}
+        threads = {"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
             command, cwd=CHECKOUT, env={**os.environ, **threads}, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
