@@ -212,10 +212,10 @@ def queued(address: str, folder: Path, articles: Sequence[Article]) -> Iterator[
     parts = urlsplit(address)
     query = [*parse_qsl(parts.query), ("schema", f"bulk_{os.getpid()}_{folder.name}")]
     own = urlunsplit(parts._replace(query=urlencode(query)))
-    index.corpus.BATCH_ARTICLES = TOGETHER
     with closing(Queue(own, lease=LEASE)) as queue:
-        for _ in queue.put(articles):
-            pass
+        for first in range(0, len(articles), TOGETHER):
+            for _ in queue.put(articles[first : first + TOGETHER]):
+                pass
         yield own, queue
 
 

@@ -514,8 +514,8 @@ class Store:
             if db.is_empty():
                 return
             raise CorpusError(
-                f"{self.name} is the database of another program; nothing was changed. Set QUOTELINE_DATA, or the store "
-                "in QUOTELINE_INDEX, to a place of its own"
+                f"{self.name} is the database of another program; nothing was changed. Set QUOTELINE_DATA, or the "
+                "store in QUOTELINE_INDEX, to a place of its own"
             )
         if not built.isdecimal() or not db.oldest <= int(built) <= schema.FORMAT:
             raise CorpusVersionError(
