@@ -170,8 +170,8 @@ class Embedded:
 
     def _follow_vectors(self) -> VectorIndex:
         snapshot = self._snapshot
-        since = max(snapshot.generation, self._saved, 0) if snapshot.generation < 0 else snapshot.generation
-        return self._changed_since(snapshot.vectors, since)
+        # At first it holds what was saved; from then on it is never behind that.
+        return self._changed_since(snapshot.vectors, max(snapshot.generation, self._saved, 0))
 
     def _changed_since(self, vectors: VectorIndex, generation: int) -> VectorIndex:
         """Return what `vectors`, which hold `generation`, become; a block at a time, so that memory is bounded."""
