@@ -24,7 +24,8 @@ from index.corpus import context_of
 from index.derived import State
 from index.encoding import DEFAULT_MODEL, Encoder, Vectors, load_encoder
 from index.errors import CorpusError
-from index.segments import Recent, widened
+from index.halves import widened
+from index.segments import Recent
 from index.splitting import group_sentences, split_sentences
 from index.vectors import VectorIndex
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from index.encoding import LONGEST_WINDOW, Context, silence_transformers
+from index.encoding import Context
 from index.entailment import KIND as ENTAILMENT
 from index.entailment import Stance, Thresholds
 from index.errors import ReaderError
@@ -22,6 +22,7 @@ from index.prepared import digest_of_model, digest_of_weights, slug
 from index.reading import BATCH, UNREAD, Reading
 from index.reading import KIND as READER
 from index.shipped import Kind
+from index.torch_encoder import LONGEST_WINDOW, silence_transformers
 
 if TYPE_CHECKING:
     import torch

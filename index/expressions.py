@@ -8,6 +8,7 @@ import datetime as dt
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from dateutil.relativedelta import relativedelta
 
@@ -22,13 +23,34 @@ SEVERAL = (3, 7)
 
 @dataclass(frozen=True, slots=True)
 class _Context:
-    """What a pattern's match is resolved by. ahead: whether the sentence tells what is to come."""
+    """What a pattern's match is resolved by: the article's date, and the sentence, `[start, end)` of `text`."""
 
     published: dt.date | None
-    ahead: bool
+    text: str
+    start: int
+    end: int
+
+    @property
+    def ahead(self) -> bool:
+        """Whether the sentence tells what is to come."""
+        return _AHEAD.search(self.text, self.start, self.end) is not None
 
 
 _Resolve = Callable[[re.Match[str], _Context], Period | None]
+
+
+class _Rule(NamedTuple):
+    """A pattern, and how its matches are resolved.
+
+    kind: of what the sentence has to have (`_kinds`). needs: what stands in every match, found much sooner than one;
+    in small letters, as the sentence is then (`_lowered`). reach: code points of a match before that, at most.
+    """
+
+    kind: str
+    needs: re.Pattern[str]
+    reach: int
+    pattern: re.Pattern[str]
+    resolve: _Resolve
 
 
 def find_times(text: str, sentence: Span, published: dt.date | None) -> Iterator[tuple[Span, Period | None]]:
@@ -40,16 +62,23 @@ def find_times(text: str, sentence: Span, published: dt.date | None) -> Iterator
     start, end = sentence.start, min(sentence.end, len(text))
     if start >= end:
         return
+    # With what stands before it, since words begin there or don't.
+    shift = max(start - 1, 0)
+    written, begin = text[shift:end], start - shift
+    lowered = _lowered(written)
     # Most sentences have next to none of what these patterns need, which is quicker to see than that none matches.
-    kinds = {match.lastgroup for match in _KINDS.finditer(text, start, end)}
+    kinds = _kinds(written, lowered, begin)
     if not kinds:
         return
-    context = _Context(published, _AHEAD.search(text, start, end) is not None)
+    context = _Context(published, text, start, end)
     found = []
-    for kind, pattern, resolve in _RULES:
+    for kind, needs, reach, pattern, resolve in _RULES:
         if kind not in kinds:
             continue
-        for match in pattern.finditer(text, start, end):
+        needed = needs.search(lowered, begin)
+        if needed is None:
+            continue
+        for match in pattern.finditer(text, max(start, shift + needed.start() - reach), end):
             # The words of the time; what stands before them only tells that they are one.
             at, to = match.span("t")
             found.append((at, -to, resolve, match))
@@ -60,9 +89,29 @@ def find_times(text: str, sentence: Span, published: dt.date | None) -> Iterator
         taken = -to
         try:
             yield Span(at, -to), resolve(match, context)
-        except (ValueError, OverflowError):
-            # The 31st of June; a thousand centuries ago.
+        except (ValueError, OverflowError, KeyError):
+            # The 31st of June; a thousand centuries ago; letters that to a pattern only are those of a word.
             continue
+
+
+def _lowered(text: str) -> str:
+    """Return as many code points, in small letters as patterns that ignore case compare them."""
+    if not text.isascii():
+        # One of these becomes two in Python's small letters, the others none; to a pattern they are an i and an s.
+        text = text.replace("\u0130", "i").replace("\u0131", "i").replace("\u017f", "s")
+    return text.lower()
+
+
+def _kinds(written: str, lowered: str, begin: int) -> set[str]:
+    """Return the kinds of what may name a time that stand in a sentence, from `begin` on in both of its forms."""
+    kinds = {kind for kind, pattern in _AS_WRITTEN if pattern.search(written, begin)}
+    # To see that a word is nowhere is quicker than to see that no pattern matches.
+    if any(map(written.__contains__, _ERAS)) and _ERA.search(written, begin):
+        kinds.add("era")
+    for kind, words, pattern in _IN_SMALL_LETTERS:
+        if any(map(lowered.__contains__, words)) and pattern.search(lowered, begin):
+            kinds.add(kind)
+    return kinds
 
 
 # Resolving
@@ -400,7 +449,7 @@ _UNITS = {
 _NUMBERS = {
     **{"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8},
     **{"nine": 9, "ten": 10, "eleven": 11, "twelve": 12, "fifteen": 15, "twenty": 20, "thirty": 30, "forty": 40},
-    **{"fifty": 50, "sixty": 60, "hundred": 100, "a hundred": 100, "a dozen": 12},
+    **{"fifty": 50, "sixty": 60, "hundred": 100, "a hundred": 100, "a dozen": 12, "dozen": 12},
 }
 _ORDINAL_WORDS = (
     *("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh"),
@@ -422,7 +471,8 @@ def _names(*names: str) -> str:
 _SPACE = r"[\s\u00a0]{1,3}"
 _FULL = ("January", "February", "March", "April", "June", "July", "August", "September", "October", "November")
 _MONTH = rf"(?:{_names(*_FULL, 'December', 'May')}|{_names(*(m.title() for m in _MONTHS), 'Sept')}\.?)(?!\w)"
-_WEEKDAY = _names("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_WEEKDAY_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_WEEKDAY = _names(*_WEEKDAY_NAMES)
 _SHORT_WEEKDAY = _names("Mon", "Tue", "Tues", "Wed", "Thu", "Thur", "Thurs", "Fri", "Sat", "Sun")
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?(?![\w:%]|[.,]\d)"
 _YEAR = r"(?:1\d{3}|20\d\d)"
@@ -441,88 +491,122 @@ _SEASON = r"(?:spring|summer|autumn|fall|winter)"
 _SOME = rf"(?:(?:about|around|over|nearly|almost|roughly|some|just|more{_SPACE}than|less{_SPACE}than){_SPACE})?"
 
 
-def _rule(kind: str, pattern: str, resolve: _Resolve) -> tuple[str, re.Pattern[str], _Resolve]:
-    return kind, re.compile(pattern, re.IGNORECASE), resolve
+def _rule(kind: str, needs: str, reach: int, pattern: str, resolve: _Resolve) -> _Rule:
+    return _Rule(kind, re.compile(needs), reach, re.compile(pattern, re.IGNORECASE), resolve)
 
 
 _LEADS = "in|since|by|until|till|during|from|of|to|through|before|after|for|and|throughout"
 _RULES = (
-    _rule("digits", r"(?<![\w/.-])(?P<t>\d{4}-\d\d-\d\d)(?![\d/]|-\d)", _by_iso),
+    _rule("digits", r"\d{4}-", 0, r"(?<![\w/.-])(?P<t>\d{4}-\d\d-\d\d)(?![\d/]|-\d)", _by_iso),
     _rule(
         "digits",
+        r"\d[/.]\d\d?[/.]\d",
+        1,
         r"(?<![\w/.-])(?P<t>(?P<one>\d\d?)(?P<dot>[/.])(?P<other>\d\d?)(?P=dot)(?P<year>\d{4}|\d\d))(?![\w/]|[.-]\d)",
         _by_numbers,
     ),
     _rule(
         "month",
+        r"\d",
+        24,
         rf"(?<![\w.,-])(?P<t>{_OF_WEEK}(?:the{_SPACE})?(?P<day>{_DAY})(?:{_TO}(?P<until>{_DAY}))?"
         rf"(?:{_SPACE}(?:of{_SPACE})?|-)(?P<month>{_MONTH})(?:(?:,?{_SPACE}|-)(?P<year>{_YEAR}|(?<=-)\d\d){_AFTER_YEAR})?)",
         _on_date,
     ),
     _rule(
         "month",
+        r"[a-z.][\s\u00a0]{1,3}(?:the[\s\u00a0]{1,3})?\d",
+        32,
         rf"\b(?P<t>{_OF_WEEK}(?P<month>{_MONTH}){_SPACE}(?:the{_SPACE})?(?P<day>{_DAY})(?:{_TO}(?P<until>{_DAY}))?"
         rf"(?:,?{_SPACE}(?P<year>{_YEAR}){_AFTER_YEAR})?)",
         _on_date,
     ),
     _rule(
         "month",
+        r"(?:1\d|20)\d\d",
+        80,
         rf"\b(?P<t>{_PART}(?P<month>{_MONTH})(?:{_TO}(?P<to>{_MONTH}))?(?:{_SPACE}of)?,?{_SPACE}"
         rf"(?P<year>{_YEAR}){_AFTER_YEAR})",
         _in_month,
     ),
     _rule(
         "month",
+        "from|between",
+        0,
         rf"\b(?P<t>(?:from|between){_SPACE}{_MONTH}{_TO}{_MONTH})",
         _no_time,  # every year
     ),
     _rule(
         "month",
+        rf"(?:{_LEADS})[\s\u00a0]",
+        0,
         rf"\b(?:{_LEADS}){_SPACE}(?P<t>{_PART}(?:(?P<which>last|next|this){_SPACE})?(?P<month>{_MONTH}))(?!{_SPACE}\d)",
         _in_bare_month,
     ),
     _rule(
         "month",
+        "early|mid|late|start|beginning|end|first|second|last|next|this",
+        8,
         rf"\b(?P<t>(?:{_SOME_PART}|(?P<which>last|next|this){_SPACE})(?P<month>{_MONTH}))(?!{_SPACE}\d)",
         _in_bare_month,
     ),
-    _rule("digits", rf"\b(?P<t>{_SEASON}(?:{_SPACE}of)?,?{_SPACE}(?P<year>{_YEAR}){_AFTER_YEAR})", _in_season),
     _rule(
         "digits",
+        "spring|summer|autumn|fall|winter",
+        0,
+        rf"\b(?P<t>{_SEASON}(?:{_SPACE}of)?,?{_SPACE}(?P<year>{_YEAR}){_AFTER_YEAR})",
+        _in_season,
+    ),
+    _rule(
+        "digits",
+        "quarter|q[1-4]",
+        12,
         rf"\b(?P<t>(?:(?P<ordinal>first|second|third|fourth|[1-4](?:st|nd|rd|th)){_SPACE}quarter|q(?P<short>[1-4]))"
         rf"(?:{_SPACE}of)?,?{_SPACE}(?P<year>{_YEAR}){_AFTER_YEAR})",
         _in_quarter,
     ),
     _rule(
         "digits",
+        "0['’]?s",
+        40,
         rf"(?<![\w.,$€£-])(?P<t>{_PART}(?:(?P<decade>(?:1\d|20)\d0)['’]?s|(?:(?<=the\s)|(?<=-)|(?<=\s)['’])(?P<short>[2-9]0)s))\b",
         _in_decade,
     ),
     _rule(
         "century",
+        "centur",
+        90,
         rf"\b(?P<t>{_PART}(?P<ordinal>{_ORDINAL})(?:{_TO}(?:the{_SPACE})?(?P<until>{_ORDINAL}))?(?:{_SPACE}|-)"
         rf"(?:century|centuries)(?P<before>{_SPACE}b\.?c)?)\b",
         _in_century,
     ),
     _rule(
         "digits",
+        r"(?:1\d|20)\d\d(?:\s?[-–—]|[\s\u00a0]{1,3}(?:to|and|until|till|through))",
+        12,
         rf"(?<![\w.,$€£/-])(?P<t>(?:(?:from|between){_SPACE})?(?P<year>{_YEAR}){_TO}(?P<until>{_YEAR}|(?<=[-–—])\d\d))"
         rf"{_AFTER_YEAR}",
         _in_years,
     ),
     _rule(
         "era",
+        r"ad|a\.d\.|ce|bc|b\.c\.",
+        10,
         rf"\b(?P<t>(?-i:AD|A\.D\.){_SPACE}(?P<one>[1-9]\d{{0,3}})\b|(?P<other>[1-9]\d{{0,3}}){_SPACE}"
-        rf"(?-i:AD|CE|A\.D\.|(?P<before>BCE?|B\.C\.)))",
+        rf"(?-i:AD|CE|A\.D\.|(?P<before>BCE?|B\.C\.))(?!\w))",
         _in_old_year,
     ),
     _rule(
         "digits",
+        r"(?:1\d|20)\d\d",
+        40,
         rf"(?<![\w$€£#@.,:/'’+=&-])(?:(?:pre|post)-)?(?P<t>{_PART}(?P<year>{_YEAR})){_AFTER_YEAR}",
         _in_year,
     ),
     _rule(
         "unit",
+        "week|month|quarter|year|decade|century|night|morning|afternoon|evening",
+        28,
         rf"\b(?P<t>(?:(?P<part>earlier|later|early|late){_SPACE})?(?P<which>this|last|next|(?:the{_SPACE})?past"
         rf"|the{_SPACE}last|the{_SPACE}next|the{_SPACE}coming){_SPACE}"
         r"(?P<unit>weekend|week|month|quarter|year|decade|century|night|morning|afternoon|evening))\b"
@@ -531,43 +615,64 @@ _RULES = (
     ),
     _rule(
         "unit",
+        "days|week|month|year|yrs|decades|centuries",
+        40,
         rf"\b(?P<t>(?:(?:the|these){_SPACE})?(?P<side>last|past|recent|next|coming){_SPACE}(?:(?P<count>{_COUNT}){_SPACE})?"
         rf"(?P<unit>days|weeks|weekends|months|years|yrs|decades|centuries))\b(?!{_SPACE}of\b)",
         _within,
     ),
     _rule(
         "unit",
+        r"ago|from[\s\u00a0]{1,3}now",
+        48,
         rf"\b(?P<t>{_SOME}(?P<count>{_COUNT}){_SPACE}"
         rf"(?P<unit>(?:minute|hour|day|week|month|year|yr|decade|night)s?|century|centuries){_SPACE}(?P<side>ago|from{_SPACE}now))\b",
         _ago,
     ),
     _rule(
         "day",
+        "today|tonight|yesterday|tomorrow",
+        36,
         rf"\b(?P<t>(?P<far>the{_SPACE}day{_SPACE}(?:before|after){_SPACE}(?=yesterday|tomorrow))?"
         rf"(?:(?:earlier|later|early|late){_SPACE}(?=today))?(?P<word>today|tonight|yesterday|tomorrow))\b",
         _near,
     ),
     _rule(
         "weekday",
+        "day",
+        16,
         rf"\b(?P<t>(?:(?P<which>last|next|this|every|each|any|a|most){_SPACE})?(?P<weekday>{_WEEKDAY}))\b",
         _on_weekday,
     ),
     # Names, and what is so every week.
     _rule(
         "weekday",
+        "mon|tue|wed|thu|fri|sat|sun",
+        12,
         rf"\b(?P<t>(?:good|black|bloody|ash|palm|easter|shrove|whit|super|cyber|holy|maundy|fat|red|blue){_SPACE}{_WEEKDAY}"
         rf"|{_WEEKDAY}{_SPACE}(?:times|school|night{_SPACE}(?:live|football)|mail|telegraph|post|express|herald|the{_SPACE}13th)"
         rf"|(?:{_WEEKDAY}|{_SHORT_WEEKDAY})(?:{_DASH}|{_SPACE}(?:to|thru|through){_SPACE})(?:{_WEEKDAY}|{_SHORT_WEEKDAY})"
         r")\b",
         _no_time,
     ),
-    _rule("day", rf"\b(?P<t>usa{_SPACE}today)\b", _no_time),
+    _rule("day", "usa", 0, rf"\b(?P<t>usa{_SPACE}today)\b", _no_time),
 )
-_KINDS = re.compile(
-    rf"(?P<digits>\d\d)|\b(?P<month>{_names(*(name.title() for name in _MONTHS))})|(?P<weekday>{_WEEKDAY})"
-    r"|\b(?P<day>to(?:day|night|morrow)|yesterday)|(?P<century>centur)|\b(?P<era>(?-i:AD|CE|BCE?|A\.D\.|B\.C\.))"
-    r"|(?P<unit>\b(?:ago|from\snow|this|last|next|past|recent|coming)\b)",
-    re.IGNORECASE,
+# What begins with one of a few letters is found sooner than the edge of a word, for which the rules look themselves.
+_AS_WRITTEN = (
+    ("digits", re.compile(r"\d\d")),
+    ("month", re.compile("|".join(form for name in _MONTHS for form in (name.title(), name.upper())))),
+    ("weekday", re.compile("|".join(form for name in _WEEKDAY_NAMES for form in (name, name.upper())))),
+)
+_ERAS = ("AD", "CE", "BC", "A.D.", "B.C.")
+_ERA = re.compile(r"\b(?:AD|CE|BC|A\.D\.|B\.C\.)")
+_IN_SMALL_LETTERS = (
+    ("day", ("today", "tonight", "tomorrow", "yesterday"), re.compile(r"\b(?:to(?:day|night|morrow)|yesterday)")),
+    ("century", ("centur",), re.compile("centur")),
+    (
+        "unit",
+        ("ago", "now", "this", "last", "next", "past", "recent", "coming"),
+        re.compile(r"\b(?:ago|from\snow|this|last|next|past|recent|coming)\b"),
+    ),
 )
 _AHEAD = re.compile(
     r"\b(?:will|won['’]t|shall|going\sto|(?:is|are)\s(?:to|due|scheduled|expected|set)|plans?\sto|may\snot|upcoming)\b"

@@ -1,6 +1,7 @@
 """Folders of prepared models: whole or not there at all, each file known by its sha256."""
 
 import hashlib
+import json
 import re
 import shutil
 import tempfile
@@ -47,6 +48,15 @@ def check_files(folder: Path, sha256: Mapping[str, str], way_out: str) -> None:
             raise WeightsError(f"{path} is missing; {way_out}")
         if sha256_of(path) != wanted:
             raise WeightsError(f"{path} is not the file that it should be (sha256 differs); {way_out}")
+
+
+def is_outdated(path: Path, wanted: int) -> bool:
+    """Whether the manifest of a prepared model is of another format than `wanted`, and not just damaged."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(told, dict) and "weights" in told and told.get("format") != wanted
 
 
 def sha256_of(path: Path) -> str:

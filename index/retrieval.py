@@ -6,6 +6,7 @@ Where a question names a time, sentences that tell of it come before those that 
 import datetime as dt
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -18,6 +19,7 @@ from index.derived import Neighbour
 from index.encoding import Vectors
 from index.engine import Snapshot
 from index.errors import FilterError, QuestionError
+from index.expected import Expected
 from index.lexical import analyze
 from index.store import Filters, Readings
 from index.superseded import Former, Superseded, joined
@@ -116,6 +118,7 @@ class Retriever:
         self._corpus = corpus
         self._depth = depth
         self._superseded = Superseded(corpus)
+        self._expected = Expected(corpus.encoder)
 
     def retrieve(
         self,
@@ -145,7 +148,7 @@ class Retriever:
             return Retrieved(snapshot.generation, (), (), admitted=False, timings=clock.timings(), window=window)
         if former:
             clock.lap("superseded")
-        [vector] = self._corpus.encoder.encode_questions([question])
+        vector = self._expected.vector(question)
         clock.lap("encode")
         found = snapshot.search(vector, asked, 2 * self._depth, filters)
         dense, lexical = found.dense, found.lexical
@@ -161,13 +164,21 @@ class Retriever:
         candidates = _score(vector, asked, readings, lexical, snapshot, scored, versions)
         clock.lap("score")
         if window:
-            candidates = self._by_time(candidates, window)[:top_k]
+            candidates = self._by_time(candidates, window, top_k)
             clock.lap("time")
         by_key = {passage.key: passage for passage in readings.passages}
         passages = tuple(by_key[key] for key in ranked if key in by_key)
         return Retrieved(
             snapshot.generation, tuple(candidates), passages, admitted=True, timings=clock.timings(), window=window
         )
+
+    def expecting(self, question: str) -> AbstractContextManager[None]:
+        """For as long as this lasts, `question` is going to be asked, and may be encoded along with others.
+
+        Raises QuestionError as `retrieve` does.
+        """
+        _check_question(question)
+        return self._expected.expecting(question)
 
     def _former(self, filters: Filters, asked: Sequence[str], snapshot: Snapshot) -> Former | None:
         """Return the passages of superseded versions that may answer; None where there are none."""
@@ -177,18 +188,34 @@ class Retriever:
         former = self._superseded.find(filters, dict(zip(distinct, _idf(distinct, snapshot).tolist(), strict=True)))
         return former if former.readings.passages else None
 
-    def _by_time(self, candidates: Sequence[Candidate], window: Window) -> list[Candidate]:
-        """Return candidates with how well they fit the time that was asked about, best first."""
-        records = self._corpus.store.records_at({(one.sentence.article_id, one.version) for one in candidates})
+    def _by_time(self, candidates: Sequence[Candidate], window: Window, wanted: int | None = None) -> list[Candidate]:
+        """Return candidates, which come best first, with how well they fit the time that was asked about, best first.
+
+        wanted: at most so many; no more are looked at than may be among them.
+        """
+        wanted = min(wanted or len(candidates), len(candidates))
+        fitted: list[Candidate] = []
+        while len(fitted) < len(candidates):
+            some = candidates[len(fitted) : len(fitted) + max(wanted, TIMED // 4)]
+            if len(fitted) >= wanted:
+                last = sorted((one.score for one in fitted), reverse=True)[wanted - 1]
+                # What is equal in six digits counts as equal, and stands behind what came before it.
+                if some[0].score + TIME + 1e-5 < last:
+                    break
+            fitted += self._fitted(some, window)
+        # The sort is stable.
+        return sorted(fitted, key=lambda one: -round(one.score, 6))[:wanted]
+
+    def _fitted(self, candidates: Sequence[Candidate], window: Window) -> list[Candidate]:
+        texts = self._corpus.store.dated_texts_at({(one.sentence.article_id, one.version) for one in candidates})
         fitted = []
         for one in candidates:
             # Gone meanwhile, where nobody holds the store's state.
-            if record := records.get((one.sentence.article_id, one.version)):
-                fit = fits(window, record.article.text, one.sentence.span, record.article.date)
-                one = replace(one, score=one.score + TIME * fit, fit=fit)
+            if told := texts.get((one.sentence.article_id, one.version)):
+                fit = fits(window, told[0], one.sentence.span, told[1])
+                one = replace(one, score=one.score + TIME * fit, fit=fit) if fit else one
             fitted.append(one)
-        # The sort is stable.
-        return sorted(fitted, key=lambda one: -round(one.score, 6))
+        return fitted
 
 
 def fuse(*rankings: Sequence[Neighbour]) -> list[int]:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from index.encoding import Vectors
 from index.errors import CorpusDamagedError, CorpusError
+from index.halves import widened
 
 Keys = NDArray[np.int64]
 Rows = NDArray[np.int64]
@@ -243,7 +244,7 @@ class Segment:
         return Candidates(self, rows, None)
 
     def _by_codes(self, query: Vectors, many: int) -> tuple[Rows, Vectors]:
-        # As in `widened`.
+        # One thread for one search: many are asked at once, and OpenMP's threads wait by spinning.
         faiss.omp_set_num_threads(1)
         [estimates], [rows] = self._codes.search(query[np.newaxis], many)
         return rows[rows != -1], estimates[rows != -1]
@@ -277,15 +278,6 @@ def narrowed(found: Sequence[Candidates], k: int) -> Iterator[tuple[Segment, Row
     least = np.partition(together, len(together) - many)[len(together) - many] if len(together) > many else -np.inf
     for one in found:
         yield one.segment, one.rows if one.estimates is None else one.rows[one.estimates >= least]
-
-
-def widened(vectors: NDArray[np.float16]) -> Vectors:
-    """Return the same values as float32; FAISS does it faster than numpy."""
-    # One thread for one search: many are asked at once, and OpenMP's threads wait by spinning.
-    faiss.omp_set_num_threads(1)
-    quantizer = faiss.ScalarQuantizer(vectors.shape[1], faiss.ScalarQuantizer.QT_fp16)
-    values: Vectors = quantizer.decode(np.ascontiguousarray(vectors).view(np.uint8))
-    return values
 
 
 @dataclass(frozen=True, slots=True, eq=False)

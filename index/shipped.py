@@ -12,17 +12,21 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from index.encoding import DEFAULT_MODEL, DEFAULT_SHA256, default_weights, silence_transformers
+from index.encoding import DEFAULT_MODEL
 from index.errors import EncoderError, ReaderError, WeightsError
 from index.packing import merge
-from index.prepared import check_files, new_folder, sha256_of_files
+from index.prepared import check_files, is_outdated, new_folder, sha256_of_files
 from index.runtime import convert
+from index.torch_encoder import DEFAULT_SHA256, default_weights, silence_transformers
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PreTrainedModel
 
 Network = TypeVar("Network", bound="nn.Module")
+
+# What a prepared folder holds; one of another format is prepared again.
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +117,12 @@ class Shipped:
     ) -> Path:
         """Return the folder of the prepared model, `models/<noun>-<digest>`; where there is none it is made.
 
-        examples: makes inputs that leave no branch of the network out. Raises what `merged` and `store` do.
+        One of a former format is made again. examples: makes inputs that leave no branch of the network out. Raises
+        what `merged` and `store` do.
         """
         folder = models / f"{self.kind.noun}-{self.digest[:12]}"
-        if not (folder / self.kind.manifest).is_file():
+        manifest = folder / self.kind.manifest
+        if not manifest.is_file() or is_outdated(manifest, FORMAT):
             network, tokenizer = self.merged(network_on)
             told = {"name": self.full_name, "model": self.base, "weights": self.digest}
             store(self.kind, network, examples(), tokenizer, folder, **told)
@@ -131,6 +137,7 @@ class Prepared:
     model: str
     weights: str
     sha256: dict[str, str]
+    format: int = FORMAT
 
     @classmethod
     def of(cls, kind: Kind, folder: Path) -> "Prepared":

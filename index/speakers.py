@@ -277,7 +277,11 @@ _TOKEN = re.compile(r"(?:[A-Z]\.){2,}|[^\W_]++(?:['’.&/-][^\W_]++)*+|\S")
 _CLOSERS = {"“": "”", "„": "“”", "«": "»", "»": "«", "‘": "’", "'": "'", '"': '"'}
 # Signs and line breaks that are looked at; more have only texts that are no prose.
 _MOST_MARKS = 400
+# What opens a quotation, or closes one that was never opened; most of what is read has none, which is soon seen.
+_OPENERS = '"“”„«‘'
+_OPENING_APOSTROPHE = re.compile(r"'(?<![^\s(\[—–\-/]')")
 _MARK = re.compile("[\"“”„«»‘’']|\n\\s*+")
+_MARKS = "\"“”„«»‘'’"
 
 
 # "al-Sadr" is a name as well.
@@ -303,7 +307,7 @@ def _token(found: re.Match[str]) -> _Token:
     word = found[0]
     # "US" is a country, "us" is not.
     low = "u.s." if word == "US" else word.lower().replace("’", "'")
-    return _Token(word, low, found.start(), found.end())
+    return _Token(word, low, *found.span())
 
 
 # --- quotations -------------------------------------------------------------------------------------------------------
@@ -322,6 +326,9 @@ def _quotations(text: str, start: int, end: int) -> list[_Quotation]:
 
     A quotation that its paragraph does not close ends with it, unless the next paragraph opens with a mark.
     """
+    looked_at = text[start:end]
+    if not any(map(looked_at.__contains__, _OPENERS)) and not _OPENING_APOSTROPHE.search(looked_at):
+        return []
     found: list[_Quotation] = []
     opened: int | None = None
     closers = ""
@@ -408,6 +415,47 @@ _LONGEST, _MOST_VERBS = 500, 24
 _COMMAS = frozenset(",–—-")
 _MOST_COMMAS = 3
 
+# Put together once, since they are asked for at every word.
+_ADVERBS_OR_HAVE = _ADVERBS | _HAVE
+_BEFORE_NO_NAME = _SUBORDINATORS | _RELATIVES | _FINITE | _NEGATIONS | _WRITERS
+_BEFORE_VERB = _FINITE | _NEGATIONS | _ADVERBS
+_BEHIND_DESCRIPTION = _FINITE | _RELATIVES | _SUBORDINATORS | (_PREPOSITIONS - {"of"})
+_BEHIND_SOURCE = _FINITE | _RELATIVES | {_SPEECH, "that", "when", "while", "but"}
+_BE_OR_ADVERBS = _BE | _ADVERBS
+_BE_OR_HAVE = _BE | _HAVE
+_COMMAS_OR_BRACKET = _COMMAS | {")"}
+_COMMAS_OR_STOPS = _COMMAS | {_SPEECH, ";", ":"}
+_DETERMINERS_BUT_OTHERS = _DETERMINERS - {"others"}
+_DETERMINERS_ONLY = _DETERMINERS - {"others", "many", "some"}
+_DETERMINERS_OR_PEOPLE = _DETERMINERS | _PEOPLE
+_DOCUMENTS_OR_DATES = _DOCUMENTS | (_TIME - {"the", "this"})
+_DOCUMENTS_OR_STUDIES = _DOCUMENTS | _STUDIES
+_LEADING_OR_SIGN = _LEADING | {",", "(", ")", "-", "–", "—"}
+_MANY_PEOPLE = _PEOPLE | {"many", "some", "others"}
+_NEW_CLAUSE = (_SUBJECTS - {"who"}) | _CONJUNCTIONS | _WRITERS
+_NOBODY_BUT_WHO = _NOBODY - _RELATIVES
+_NOT_ONE_PERSON = _GROUPS | _PLACES | _NEWS
+_NO_ENDS = _PREPOSITIONS | _CONJUNCTIONS | _DETERMINERS
+_NO_HEADS = _PREPOSITIONS | _CONJUNCTIONS | _FINITE | _WRITERS | _SUBORDINATORS | _ADVERBS
+_NO_LAST = _PREPOSITIONS | _CONJUNCTIONS | _ADVERBS
+_NO_SOURCE_BEGINS = _WRITERS | _NOBODY - {"this", "that", "these", "those"} | _FINITE
+_OPENS_PHRASE = _PREPOSITIONS | _SUBORDINATORS
+_PARTS_CLAUSES = _SUBORDINATORS | _CONJUNCTIONS | _RELATIVES | _ADVERBS | _TIME | _LEADING | {_SPEECH}
+_PREPOSITIONS_BUT_OF = _PREPOSITIONS - {"of"}
+_PREPOSITIONS_OR_AND = _PREPOSITIONS | {"and"}
+_PREPOSITIONS_OR_TIME = _PREPOSITIONS | _TIME
+_SUBJECTS_AND_WRITERS = _SUBJECTS | _WRITERS
+_SUBJECTS_OR_WRITERS = _SUBJECTS | {"i", "we", "you", "this"}
+_SUBORDINATE = _SUBORDINATORS | {"whom"}
+_TIME_BUT_ARTICLES = _TIME - {"the", "a", "an"}
+_TIME_BUT_OF = _TIME - {"the", "a", "an", "of"}
+_TIME_BUT_THIS = _TIME - {"the", "a", "an", "this", "of"}
+_TIME_BUT_TIMES = _TIME - {"the", "a", "an", "of", "times"}
+_TIME_OR_DOCUMENTS = _TIME | _DOCUMENTS
+_TITLES_OR_GROUPS = _TITLES | _GROUPS
+_TOLD_WHOM = _DETERMINERS | _PEOPLE | _SUBJECTS | _ADDRESSED
+_WRITERS_OR_NOBODY = _WRITERS | _NOBODY
+
 
 class _Row:
     """The words of one sentence, each piece of direct speech as one sign."""
@@ -419,20 +467,18 @@ class _Row:
             for quotation in speech
             if quotation.start < span.end and span.start < quotation.end
         ]
-        self.tokens = list(islice(self._read(), _LONGEST))
+        self.tokens = self._read()[:_LONGEST]
 
-    def _read(self) -> Iterator[_Token]:
-        at = self.span.start
+    def _read(self) -> list[_Token]:
+        at, read = self.span.start, []
         for piece in self.speech:
-            yield from self._words(at, piece.start)
-            yield _Token(_SPEECH, _SPEECH, piece.start, piece.end)
+            read += self._words(at, piece.start)
+            read.append(_Token(_SPEECH, _SPEECH, piece.start, piece.end))
             at = piece.end
-        yield from self._words(at, self.span.end)
+        return read + self._words(at, self.span.end)
 
-    def _words(self, start: int, end: int) -> Iterator[_Token]:
-        for found in _TOKEN.finditer(self.text, start, end):
-            if found[0] not in "\"“”„«»‘'’":
-                yield _token(found)
+    def _words(self, start: int, end: int) -> list[_Token]:
+        return [_token(found) for found in _TOKEN.finditer(self.text, start, end) if found[0] not in _MARKS]
 
     @cached_property
     def last_word(self) -> int:
@@ -473,12 +519,12 @@ class _Row:
             return None
         if self.low(last) == ")":
             opening = next((at for at in range(last - 1, max(floor, last - 40), -1) if self.low(at) == "("), None)
-            if opening is None or self.low(opening - 1) in _COMMAS | {")"}:
+            if opening is None or self.low(opening - 1) in _COMMAS_OR_BRACKET:
                 return None
             return self.subject_before(opening - 1, floor)
         if self.low(last) in _COMMAS:
             return self._subject_before_apposition(last, floor)
-        if self.low(last) in _SUBJECTS | _WRITERS:
+        if self.low(last) in _SUBJECTS_AND_WRITERS:
             return last, last, last
         last = self._without_time(last, floor)
         start = self._start_of_phrase(last, floor)
@@ -508,7 +554,7 @@ class _Row:
     def _without_time(self, last: int, floor: int) -> int:
         """Return the last word of the subject in "the minister on Monday", "the minister last week"."""
         at = last
-        while at > floor and (self.low(at) in _TIME - {"the", "a", "an", "of"} or self.low(at)[:1].isdigit()):
+        while at > floor and (self.low(at) in _TIME_BUT_OF or self.low(at)[:1].isdigit()):
             at -= 1
         if at in (last, floor):
             return last
@@ -519,10 +565,10 @@ class _Row:
 
     def _subject_before_apposition(self, comma: int, floor: int) -> tuple[int, int, int] | None:
         """Return X of "X, who ..., " where the last comma is at `comma`."""
-        commas = [at for at in range(max(floor, comma - 60), comma) if self.low(at) in _COMMAS | {_SPEECH, ";", ":"}]
+        commas = [at for at in range(max(floor, comma - 60), comma) if self.low(at) in _COMMAS_OR_STOPS]
         for at in commas[: -_MOST_COMMAS - 1 : -1]:
             after = self.tokens[at + 1]
-            if self.low(at) not in _COMMAS or after.low in (_SUBJECTS - {"who"}) | _CONJUNCTIONS | _WRITERS:
+            if self.low(at) not in _COMMAS or after.low in _NEW_CLAUSE:
                 return None
             if at == floor or not (self.tokens[at - 1].is_word or self.low(at - 1) == ")"):
                 continue
@@ -544,7 +590,7 @@ class _Row:
             before = self.tokens[at - 1]
             if (
                 self.ends_clause(at - 1)
-                or before.low in _SUBORDINATORS | _RELATIVES | _FINITE | _NEGATIONS | _WRITERS
+                or before.low in _BEFORE_NO_NAME
                 or before.low in {"but", "or", "yet"}
                 or (before.low in _VERBS and before.low not in _NOUNS and not before.is_name)
             ):
@@ -559,7 +605,7 @@ class _Row:
             at += 1
         yield at
         timed = at
-        if self.low(at) in _PREPOSITIONS | _TIME or self.low(at)[:1].isdigit():
+        if self.low(at) in _PREPOSITIONS_OR_TIME or self.low(at)[:1].isdigit():
             timed += self.low(at) in _PREPOSITIONS
             while timed < last and (self.low(timed) in _TIME or self.low(timed)[:1].isdigit()):
                 # "The" may begin the subject.
@@ -574,7 +620,7 @@ class _Row:
                 break
         for article in range(last - 1, at, -1):
             if self.low(article) in {"the", "a", "an"}:
-                if self.low(article - 1) not in _PREPOSITIONS | {"and"}:
+                if self.low(article - 1) not in _PREPOSITIONS_OR_AND:
                     yield article
                 return
 
@@ -584,18 +630,18 @@ class _Row:
         if not words or len(words) > 16:
             return False
         head, end = words[0], words[-1]
-        if end.low in _DETERMINERS - {"others"} and not (end.is_name and len(words) > 1):
+        if end.low in _DETERMINERS_BUT_OTHERS and not (end.is_name and len(words) > 1):
             return end.low in {"others", "many", "some"} and len(words) == 1
         if head.low in _NOBODY and not (head.low in {"this", "these", "those", "that"} and len(words) > 1):
             return False
-        if end.low in _PREPOSITIONS | _CONJUNCTIONS | _ADVERBS or not end.is_word:
+        if end.low in _NO_LAST or not end.is_word:
             return False
-        if head.low in _PREPOSITIONS | _CONJUNCTIONS | _FINITE | _WRITERS | _SUBORDINATORS | _ADVERBS:
+        if head.low in _NO_HEADS:
             return False
         if all(word.low in _TIME or word.low[:1].isdigit() for word in words):
             return False
-        inner = [word for word in words[1:] if word.low in _PREPOSITIONS - {"of"}]
-        if _head_of(words) in _DOCUMENTS | _STUDIES:
+        inner = [word for word in words[1:] if word.low in _PREPOSITIONS_BUT_OF]
+        if _head_of(words) in _DOCUMENTS_OR_STUDIES:
             inner = [word for word in inner if word.low != "by"]
         if len(inner) > 2 or any(word.low in {"to", "by", "after", "before", "into", "than"} for word in inner):
             return False
@@ -612,14 +658,10 @@ class _Row:
         """Return the subject that the clause before the word at `before` begins with; or the `first` clause."""
         at = 0 if first else next((i + 1 for i in range(before - 1, -1, -1) if self._begins_anew(i)), 0)
         for _ in range(3):
-            while at < before and (self.low(at) in _LEADING | {",", "(", ")", "-", "–", "—"}):
+            while at < before and (self.low(at) in _LEADING_OR_SIGN):
                 at += 1
             opening = self.low(at)
-            if (
-                opening in _PREPOSITIONS | _SUBORDINATORS
-                or opening.endswith("ing")
-                or opening in _TIME - {"the", "a", "an"}
-            ):
+            if opening in _OPENS_PHRASE or opening.endswith("ing") or opening in _TIME_BUT_ARTICLES:
                 comma = next((i for i in range(at, before) if self.low(i) == ","), None)
                 if comma is None:
                     return self._after_time(at, before)
@@ -646,7 +688,7 @@ class _Row:
         token = self.tokens[first]
         if token.low in _SUBJECTS:
             return first, first
-        if token.low in _WRITERS | _NOBODY:
+        if token.low in _WRITERS_OR_NOBODY:
             return None
         last = self._end_of_name(first, stop)
         if token.low in _DETERMINERS or not token.is_name:
@@ -665,7 +707,7 @@ class _Row:
         for at in range(first, min(stop, first + 14)):
             token = self.tokens[at]
             initial = token.low == "." and last == at - 1 and not self.ends_clause(at)
-            titled = last is not None and token.low in _TITLES | _GROUPS
+            titled = last is not None and token.low in _TITLES_OR_GROUPS
             if token.is_name or initial or titled:
                 last = at
             elif last is None or at + 1 >= stop or not self._name_goes_on(at, stop):
@@ -677,13 +719,13 @@ class _Row:
         if self.tokens[at].low in _PARTICLES:
             return any(token.is_name for token in following)
         # "Delhi air force spokesman Doe"
-        return self.tokens[at].is_word and any(token.low in _TITLES | _GROUPS for token in following)
+        return self.tokens[at].is_word and any(token.low in _TITLES_OR_GROUPS for token in following)
 
     def _end_of_description(self, first: int, stop: int) -> int | None:
         for at in range(first + 1, min(stop, first + 10)):
             token = self.tokens[at]
             ends = (
-                token.low in _FINITE | _RELATIVES | _SUBORDINATORS | (_PREPOSITIONS - {"of"})
+                token.low in _BEHIND_DESCRIPTION
                 or self.ends_clause(at)
                 or (not token.is_name and token.low.endswith("ed") and at > first + 1)
                 or (token.low in _VERBS and token.low not in _NOUNS and not token.is_name)
@@ -700,18 +742,18 @@ class _Row:
         if first >= size or not self.tokens[first].is_word:
             return None
         token = self.tokens[first]
-        if token.low in _WRITERS | _NOBODY - {"this", "that", "these", "those"} | _FINITE:
+        if token.low in _NO_SOURCE_BEGINS:
             return None
         if token.low in _SUBJECTS:
             return first, first
         bound = first
         for at in range(first, min(size, first + 16)):
             word = self.tokens[at]
-            stops = self.ends_clause(at) or word.low in _FINITE | _RELATIVES | {_SPEECH, "that", "when", "while", "but"}
+            stops = self.ends_clause(at) or word.low in _BEHIND_SOURCE
             if at > first and not stops and not loose:
                 allowed = {"of"} | ({"for"} if self._speaks_for(first, at) else set())
-                stops = word.low in (_PREPOSITIONS | _SUBORDINATORS) - allowed or word.low in _ADVERBS
-                stops = stops or (word.low in _TIME - {"the", "a", "an", "of", "times"} and self.low(at - 1) != "of")
+                stops = (word.low in _OPENS_PHRASE and word.low not in allowed) or word.low in _ADVERBS
+                stops = stops or (word.low in _TIME_BUT_TIMES and self.low(at - 1) != "of")
                 stops = stops or (word.low.endswith("ing") and not word.is_name)
             if stops:
                 break
@@ -719,16 +761,14 @@ class _Row:
         if loose and token.is_name and self.low(bound + 1) not in {",", ".", "", ")", ";"}:
             # "According to The Good Guide about a third ...": the name ends where small letters begin.
             bound = self._end_of_name(first, bound + 1) or bound
-        while bound > first and (
-            self.low(bound) in _PREPOSITIONS | _CONJUNCTIONS | _DETERMINERS or self.low(bound) == "."
-        ):
+        while bound > first and (self.low(bound) in _NO_ENDS or self.low(bound) == "."):
             bound -= 1
         words = self.tokens[first : bound + 1]
         if loose and not any(word.is_name for word in words):
             head = _head_of(words)
             if head not in _SOURCES and not (_PERSONS.match(head) and head not in _NO_PERSONS):
                 return None
-        known = token.is_name or token.low in _DETERMINERS | _PEOPLE or words[-1].is_name or loose
+        known = token.is_name or token.low in _DETERMINERS_OR_PEOPLE or words[-1].is_name or loose
         if not known or _head_of(words) in _NO_SOURCES or (token.low in {"his", "her", "their", "its"} and loose):
             return None
         return None if len(words) == 1 and token.low in _DETERMINERS else (first, bound)
@@ -743,6 +783,8 @@ class _Row:
         found: list[_Hit] = []
         tried = 0
         for at, token in enumerate(self.tokens):
+            if token.low not in _VERBS and token.low not in _TELLING:
+                continue
             hit = None
             if token.low == "according" and self.low(at + 1) == "to":
                 hit = self._according(at)
@@ -798,16 +840,14 @@ class _Row:
         negated = passive = modal = False
         while left >= 0:
             word = self.low(left)
-            if word in _FINITE | _NEGATIONS | _ADVERBS or word.endswith("n't") or (word.endswith("ly") and left):
+            if word in _BEFORE_VERB or word.endswith("n't") or (word.endswith("ly") and left):
                 negated |= word in _NEGATIONS or word.endswith("n't")
                 passive |= word in _BE and entry.form == "ed"
                 modal |= word in _MODALS or word in {"won't", "wouldn't", "couldn't", "can't", "shouldn't"}
                 left -= 1
             else:
                 break
-        if self.low(left) in {"to", "not"} or (
-            self.low(left) in _DETERMINERS - {"others", "many", "some"} and not passive
-        ):
+        if self.low(left) in {"to", "not"} or (self.low(left) in _DETERMINERS_ONLY and not passive):
             return None
         kind = entry.kind
         negated |= passive and not {"none", "nothing", "no"}.isdisjoint(map(self.low, range(left - 2, left + 1)))
@@ -817,7 +857,7 @@ class _Row:
                 return None
             # "could not confirm": an infinitive, which agrees with anybody.
             kind, entry = "doubts", entry._replace(form="ed")
-        if self.low(left) in _NOBODY - _RELATIVES and not passive:
+        if self.low(left) in _NOBODY_BUT_WHO and not passive:
             return None
         if entry.lemma == "quote":
             return self._quoting(at, left, passive=passive)
@@ -862,7 +902,7 @@ class _Row:
 
     def _active(self, at: int, left: int, entry: _Entry) -> _Hit | None:
         follows, content_at = self._complement(at, entry)
-        if entry.form == "ing" and self.low(at - 1) not in _BE | _ADVERBS:
+        if entry.form == "ing" and self.low(at - 1) not in _BE_OR_ADVERBS:
             suffices = self._suffices(at, entry, follows, beside=self._beside_speech(at, at))
             return self._participle(at, left, self._kind_of(at, entry), follows, content_at) if suffices else None
         subject = self.subject_before(left, self._floor(left))
@@ -915,7 +955,7 @@ class _Row:
         if as_said or (outer and self._goes_on(content_at)):
             # "Doe, Roe said, was a liar": what is said stands on both sides.
             content = max(self.speech, key=len, default=None)
-        rank = 1 if before in _SUBORDINATORS | {"whom"} else 0
+        rank = 1 if before in _SUBORDINATE else 0
         return self._hit((first, last), at, entry.kind, rank, content, outer=outer or as_said, beside=beside)
 
     def _hit(
@@ -934,9 +974,7 @@ class _Row:
 
     def _may_begin(self, at: int) -> bool:
         before = self.tokens[at - 1]
-        return not before.is_word or before.low in (
-            _SUBORDINATORS | _CONJUNCTIONS | _RELATIVES | _ADVERBS | _TIME | _LEADING | {_SPEECH}
-        )
+        return not before.is_word or before.low in (_PARTS_CLAUSES)
 
     def _goes_on(self, at: int) -> bool:
         return any(self.tokens[i].is_word or self.low(i) == _SPEECH for i in range(at, min(at + 3, len(self.tokens))))
@@ -945,7 +983,7 @@ class _Row:
         """Read "X is not sure whether", "X is unsure whether"."""
         left = at - 1
         negated = self.low(at) == "unsure"
-        while left >= 0 and (self.low(left) in _FINITE | _NEGATIONS | _ADVERBS or self.low(left).endswith("n't")):
+        while left >= 0 and (self.low(left) in _BEFORE_VERB or self.low(left).endswith("n't")):
             negated |= self.low(left) in _NEGATIONS or self.low(left).endswith("n't")
             left -= 1
         subject = self.subject_before(left, self._floor(left))
@@ -967,9 +1005,7 @@ class _Row:
         return (head in _SOURCES or head.endswith("s")) and self._names_something(at + 1)
 
     def _names_something(self, at: int) -> bool:
-        return at < len(self.tokens) and (
-            self.tokens[at].is_name or self.low(at) in _DETERMINERS | _PEOPLE | _SUBJECTS | _ADDRESSED
-        )
+        return at < len(self.tokens) and (self.tokens[at].is_name or self.low(at) in _TOLD_WHOM)
 
     def _floor(self, left: int) -> int:
         """Return the first word behind the last piece of speech before `left`."""
@@ -980,7 +1016,7 @@ class _Row:
         if self.tokens[last].low not in _SUBJECTS and entry.form in {"base", "s"}:
             words = self.tokens[first : last + 1]
             plural = _head_of(words).endswith("s") or "and" in [word.low for word in words]
-            plural |= words[-1].low in _PEOPLE | {"many", "some", "others"} or words[0].low in _PEOPLE
+            plural |= words[-1].low in _MANY_PEOPLE or words[0].low in _PEOPLE
             if entry.form == "base" and not plural:
                 return False
             # A lone name in "s" is a person, or a paper, as often as it is many.
@@ -997,7 +1033,7 @@ class _Row:
                 i = next((j + 1 for j in range(i, min(size, i + 30)) if self.low(j) == ")"), size)
             elif word in _ADVERBS or (word.endswith("ly") and not self.tokens[i].is_name):
                 i += 1
-            elif word in _TIME - {"the", "a", "an", "this", "of"} or self._is_place_or_time(i):
+            elif word in _TIME_BUT_THIS or self._is_place_or_time(i):
                 i = self._after_place_or_time(i + 1 + (word in _PREPOSITIONS))
             else:
                 break
@@ -1021,14 +1057,14 @@ class _Row:
         if (
             word in _PREPOSITIONS
             and entry.lemma not in _OFFERS
-            and self.low(i + 1) not in _BE | _HAVE
+            and self.low(i + 1) not in _BE_OR_HAVE
             and not (entry.kind != "says" or word in {"of", "about", "against", "for"})
         ):
             ahead = next((j for j in range(i, min(size, i + 12)) if self.low(j) in {"that", _SPEECH}), None)
             return ("end", i) if ahead is None else ("that", ahead)
         window = [self.low(j) for j in range(i, min(size, i + 14))]
         stop = next((j for j, low in enumerate(window) if j and low in _CLAUSE_ENDS), len(window))
-        subject = window[0] in _SUBJECTS | {"i", "we", "you", "this"}
+        subject = window[0] in _SUBJECTS_OR_WRITERS
         finite = any(low in _FINITE or low.endswith("n't") for low in window[1:stop])
         if entry.needs == "any" and not finite:
             finite = any(b.endswith("ed") and a not in _DETERMINERS for a, b in pairwise(window[:stop]))
@@ -1039,15 +1075,15 @@ class _Row:
             return False
         after = self.low(i + 1)
         if after in {"a", "an", "the", "this", "his", "her", "its", "their"}:
-            return self.low(i + 2) in _TIME | _DOCUMENTS
-        return after in _TIME | _DOCUMENTS or after[:1].isdigit() or self.tokens[i + 1].is_name
+            return self.low(i + 2) in _TIME_OR_DOCUMENTS
+        return after in _TIME_OR_DOCUMENTS or after[:1].isdigit() or self.tokens[i + 1].is_name
 
     def _after_place_or_time(self, i: int) -> int:
         while i < len(self.tokens):
             word, before = self.low(i), self.low(i - 1)
             dated = word in {",", "."} and self.low(i + 1)[:1].isdigit()
             named = self.tokens[i].is_name and (before in _PREPOSITIONS or self.tokens[i - 1].is_name)
-            if not (dated or named or word in _DOCUMENTS | (_TIME - {"the", "this"}) or word[:1].isdigit()):
+            if not (dated or named or word in _DOCUMENTS_OR_DATES or word[:1].isdigit()):
                 break
             i += 1
         return i + (self.low(i) == "," and self.low(i + 1) in {"that", _SPEECH})
@@ -1207,7 +1243,7 @@ class _Row:
             owner is not None or self.low(repeating + 1) in {"a", "his", "her", "its", "their"}
         ):
             left = repeating - 1
-            while left > 0 and self.low(left) in _ADVERBS | _HAVE:
+            while left > 0 and self.low(left) in _ADVERBS_OR_HAVE:
                 left -= 1
             subject = self.subject_before(left, 0)
             if subject is None or self.low(subject[0]) in _WRITERS:
@@ -1259,6 +1295,21 @@ _ORDERS = _set(
 )
 
 
+# What stands in a sentence that says who says it (`_Row.hits`), besides verbs, in any case; or the colon of a headline.
+_TELLING = frozenset({"according", "sure", "unsure", *_NOMINAL})
+# Each of them holds one of these.
+_STEMS = tuple(sorted({word.removeprefix("un").removesuffix("s") for word in _TELLING}))
+_PLAIN_WORD = re.compile(r"[^\W_]+")
+
+
+def _may_tell(sentence: str) -> bool:
+    """Whether there is a reporting word in a sentence, or what may be one: most have none, which is quickly seen."""
+    if ":" in sentence or not _VERBS.keys().isdisjoint(_PLAIN_WORD.findall(sentence)):
+        return True
+    lowered = sentence.lower()
+    return any(map(lowered.__contains__, _STEMS)) and not _TELLING.isdisjoint(_PLAIN_WORD.findall(lowered))
+
+
 def _head_of(words: Sequence[_Token]) -> str:
     """Return the noun that a phrase is about: the last word before "of", "in" and the like."""
     for at, word in enumerate(words):
@@ -1292,6 +1343,9 @@ class _Window:
             self._rows[ordinal] = _Row(self.text, self.spans[ordinal - self.first], self.speech)
         return self._rows[ordinal]
 
+    def _sentence(self, ordinal: int) -> str:
+        return self.spans[ordinal - self.first].of(self.text)
+
     def stated(self, ordinal: int) -> Attribution | None:
         """Return who says a sentence by its own words."""
         if ordinal not in self._stated:
@@ -1299,6 +1353,8 @@ class _Window:
         return self._stated[ordinal]
 
     def _read(self, ordinal: int) -> Attribution | None:
+        if not _may_tell(self._sentence(ordinal)):
+            return None
         row = self.row(ordinal)
         hits = row.hits()
         if not hits:
@@ -1326,6 +1382,9 @@ class _Window:
 
     def continued(self, ordinal: int) -> Attribution | None:
         """Return who says a sentence that is nothing but speech, by the sentences that it is one speech with."""
+        span = self.spans[ordinal - self.first]
+        if not any(quotation.start < span.end and span.start < quotation.end for quotation in self.speech):
+            return None
         row = self.row(ordinal)
         if not row.is_all_speech:
             return None
@@ -1436,7 +1495,7 @@ class _Window:
         """Whether a name can be a person's, or else that of several or of an organisation."""
         words_as_written = _TOKEN.findall(name.of(self.text))
         words = [word.lower() for word in words_as_written]
-        group = any(word in _GROUPS | _PLACES | _NEWS or word == "and" for word in words)
+        group = any(word in _NOT_ONE_PERSON or word == "and" for word in words)
         acronym = all(len(word) > 1 and word.isupper() for word in words_as_written)
         return not (group or acronym) if person else group or acronym
 

@@ -73,6 +73,7 @@ _NUMBER = re.compile(
     r"|trillion))?(?=\s)",
     re.IGNORECASE,
 )
+_DIGIT = re.compile(r"\d")
 _QUALIFIER = re.compile(
     r"(?:more than|less than|fewer than|at least|at most|up to|as many as|no more than|over|under|about|around|almost"
     r"|nearly|roughly|approximately|some|an estimated|estimated|exactly|only)\s+$",
@@ -102,8 +103,10 @@ _PLURALS = {"people": "person", "men": "man", "women": "woman", "children": "chi
 
 
 def _numbers(text: str) -> list[Value]:
+    # Most sentences have none, and this is seen sooner.
+    digit = _DIGIT.search(text)
     found = []
-    for match in _NUMBER.finditer(text):
+    for match in _NUMBER.finditer(text, digit.start()) if digit else ():
         counted = _counted(text, match.end())
         if counted is None:
             continue

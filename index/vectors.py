@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from index.derived import Neighbour, State
 from index.encoding import Vectors
 from index.errors import CorpusBusyError, CorpusDamagedError, CorpusError, DimensionError
+from index.halves import widened
 from index.segments import (
     EXACT_IN_CODES,
     Candidates,
@@ -40,7 +41,6 @@ from index.segments import (
     best,
     build,
     narrowed,
-    widened,
 )
 
 # So many rows are searched exactly, without a segment: 1 ms of one core at 384 dimensions.

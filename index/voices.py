@@ -24,7 +24,7 @@ _TURNING = frozenset(
         "saturday sunday january february march april june july august september october november december",
     )
 )
-_WORDS = re.compile(r"\w+(?:['’]\w+)*")
+_WORDS = re.compile(r"\w++(?:'\w++)*+")
 
 
 def gather(texts: Sequence[str], fits: Callable[[int, int], bool]) -> list[list[int]]:
@@ -56,7 +56,7 @@ def _may_be_same(ones: Sequence[str], known: Set[str], others: Sequence[str], ot
 
 def words_of(text: str) -> list[str]:
     """Return the words of a sentence in small letters, as they are compared here."""
-    return [word.replace("’", "'") for word in _WORDS.findall(text.casefold())]
+    return _WORDS.findall(text.casefold().replace("’", "'"))
 
 
 def nearly_same(ones: Sequence[str], others: Sequence[str]) -> bool:

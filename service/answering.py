@@ -3,10 +3,12 @@
 import datetime as dt
 import time
 from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from math import inf
+from operator import attrgetter
 from typing import Literal
 
 from index.confidence import ANSWERED, PERHAPS, Calibration, Judgement, calibration_for
@@ -174,6 +176,13 @@ class Answerer:
         taken = round(1000 * (time.perf_counter() - started), 2)
         return replace(answer, timings_ms={"remembered": taken, "total": taken})
 
+    def expecting(self, question: str) -> AbstractContextManager[None]:
+        """For as long as this lasts, `question` waits to be asked, and may be encoded along with others.
+
+        Raises QuestionError.
+        """
+        return self._retriever.expecting(question)
+
     def forget_outdated(self) -> None:
         """Forget answers that were given before the last change. Asking does so, too; nobody may ask for long."""
         if self._remembered is not None:
@@ -264,7 +273,7 @@ class Answerer:
     def _voices(self, question: str, ranking: Ranking, wanted: int, *, answers: bool) -> list[Voice]:
         """Return the voices to cite."""
         heard = list(self._heard(ranking.sentences, len(ranking.sentences)))
-        voices = voices_of(heard, newest=is_about_now(question))
+        voices = voices_of(heard, newest=partial(is_about_now, question))
         if not answers or not asks_yes_or_no(question):
             return voices[:wanted]
         voices = reported(voices)
@@ -301,12 +310,15 @@ class Answerer:
         return found
 
 
+_facts = attrgetter(*Quotation.__dataclass_fields__)
+
+
 def _citation(n: int, voice: Voice, *, base_url: str, parts_from: float, compare: bool) -> Citation:
     heard = voice.first
     article, sentence, ranked = heard.record.article, heard.ranked.candidate.sentence, heard.ranked
     quoted = _quotation(heard, base_url)
-    facts = {name: getattr(quoted, name) for name in Quotation.__dataclass_fields__}
     part = part_of(quoted, ranked.part) if ranked.part and ranked.probability >= parts_from else None
+    facts = dict(zip(Quotation.__dataclass_fields__, _facts(quoted), strict=True))
     cited = partial(Citation, **facts, n=n, score=round(voice.probability, 3), part=part)
     if not compare:
         return cited()

@@ -27,6 +27,7 @@ from index.entailment import Entailment
 from index.errors import QuotelineError
 from index.isolation import Isolated
 from index.reading import Reader
+from index.runtime import cores
 from service import metrics, problems
 from service.access import AccessMiddleware
 from service.fetching import Fetcher
@@ -66,9 +67,8 @@ _WARMING = (
     "Is anybody there?",
     "Is there anybody who can say what all of these articles are about, and when and why?",
 )
-# What stands for passages before there are any: this sentence, so many times. A reader has a model for each of several
-# lengths, made when it is first needed.
-_WARMING_SENTENCE, _WARMING_TIMES = "The weather was as fine as it had been the day before.", range(1, 24, 2)
+# What stands for passages before there are any: this sentence, so many times.
+_WARMING_SENTENCE, _WARMING_TIMES = "The weather was as fine as it had been the day before.", (1, 12, 23)
 
 
 def serve(settings: Settings) -> None:
@@ -142,7 +142,7 @@ def create_app(
         app.state.probes = anyio.CapacityLimiter(2)
         app.state.turns = Turns()
         # Whoever waits to be answered in a chat and goes away has not begun; more at once would not be faster.
-        app.state.asking = anyio.CapacityLimiter(max(2, os.cpu_count() or 1))
+        app.state.asking = anyio.CapacityLimiter(_lanes(settings))
         app.state.reader, app.state.fetcher = Isolated(), Fetcher() if settings.fetch else None
         models = _Models(reader if settings.read else None, entailment) if encoder else None
         keeper = _Keeper(app, settings, encoder, models)
@@ -271,7 +271,7 @@ class _Keeper(threading.Thread):
             answerer = open_answerer(corpus, self._settings, models.reader, models.entailment)
             for question in _WARMING:
                 answerer.ask(question)
-                models.warm(question)
+            models.warm(_WARMING[0])
         except BaseException:
             corpus.close()
             raise
@@ -326,6 +326,15 @@ class _Keeper(threading.Thread):
             # Where somebody reads an older state, not all can be erased: another attempt is made after as long again.
             self._changed = self._traces_since = now
             corpus.compact()
+
+
+def _lanes(settings: Settings) -> int:
+    """Return how many questions a process answers at a time.
+
+    Each takes a core, and two in one process wait for one another's Python; who asks a server waits for that, too.
+    """
+    alone = settings.workers == 1
+    return max(cores() // settings.workers, 1 if not settings.index and not alone else 2)
 
 
 def _give_memory_back() -> None:

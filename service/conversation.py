@@ -65,6 +65,8 @@ class Understood:
 
 def understand(question: str, turns: Sequence[Turn]) -> Understood:
     """Return `question` as it is to be understood after `turns`, oldest first; unchanged where it stands alone."""
+    if not turns:
+        return Understood(question)
     recent = turns[-MOST_TURNS:]
     if len(recent) > _LAST_READ + 1:
         recent = [recent[0], *recent[-_LAST_READ:]]

@@ -46,6 +46,8 @@ def text_fragment(text: str, span: Span) -> str:
 
 def utf16_offset(text: str, offset: int) -> int:
     """Return how many UTF-16 units the first `offset` code points of `text` take."""
+    if text.isascii():
+        return min(offset, len(text))
     return len(text[:offset].encode("utf-16-le", "surrogatepass")) // 2
 
 

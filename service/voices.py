@@ -6,7 +6,7 @@ accusations are told apart by their words.
 
 import datetime as dt
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice, product
@@ -86,10 +86,11 @@ class Voice:
         return (self.first, *self.others)
 
 
-def voices_of(heard: Sequence[Heard], *, newest: bool) -> list[Voice]:
+def voices_of(heard: Sequence[Heard], *, newest: Callable[[], bool]) -> list[Voice]:
     """Return the voices of sentences, in the order of their best.
 
-    newest: quote the place of the newest article instead of the best one, where articles have dates.
+    newest: whether to quote the place of the newest article instead of the best one, where articles have dates; asked
+    only where there are several places.
     """
 
     def may_be_one(place: int, first: int) -> bool:
@@ -104,9 +105,9 @@ def voices_of(heard: Sequence[Heard], *, newest: bool) -> list[Voice]:
     ]
 
 
-def _voice(places: Sequence[Heard], *, newest: bool) -> Voice:
+def _voice(places: Sequence[Heard], *, newest: Callable[[], bool]) -> Voice:
     quoted = places[0]
-    if newest:
+    if len(places) > 1 and newest():
         # The first of those of one day is the best of them.
         quoted = max(places, key=lambda one: one.record.article.date or dt.date.min)
     return Voice(quoted, tuple(one for one in places if one is not quoted))

@@ -14,9 +14,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from index.encoding import DEFAULT_MODEL, default_weights, load_encoder
+from index.encoding import DEFAULT_MODEL, load_encoder
 from index.network import ReaderNetwork
 from index.reading import base_network
+from index.torch_encoder import default_weights
 from service.settings import Settings
 from training import sources
 from training.examples import Example

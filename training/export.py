@@ -6,10 +6,11 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from index.encoding import DEFAULT_MODEL, DEFAULT_SHA256, default_weights
+from index.encoding import DEFAULT_MODEL
 from index.network import ReaderNetwork
 from index.packing import pack
 from index.reading import base_network
+from index.torch_encoder import DEFAULT_SHA256, default_weights
 
 # Counted up with each release of weights; the digest of the weights stands behind it where a reader is named.
 NAME = "quoteline-reader-2"

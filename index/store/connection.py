@@ -21,6 +21,7 @@ _PRAGMAS = """
 PRAGMA synchronous=FULL;        -- what was acknowledged survives a power cut, too
 PRAGMA secure_delete=ON;        -- what is deleted is overwritten
 PRAGMA foreign_keys=ON;
+PRAGMA cache_size=-16384;       -- in KB: the inner pages of a few million passages, which are read again and again
 """
 
 

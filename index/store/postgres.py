@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from psycopg import conninfo, errors, pq
 from psycopg.abc import Buffer
 from psycopg.adapt import Dumper, Loader
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import DictRow, dict_row, tuple_row
 
 from index.errors import CorpusBusyError, CorpusDamagedError, CorpusError, CorpusVersionError
 from index.store.database import Database
@@ -176,6 +176,10 @@ class Postgres:
     def rows(self, query: str, values: Sequence[object] = ()) -> Sequence[Row]:
         with self._used() as connection:
             return connection.execute(_with_places(query), values, binary=True).fetchall()
+
+    def tuples(self, query: str, values: Sequence[object] = ()) -> Sequence[tuple[Any, ...]]:
+        with self._used() as connection, connection.cursor(row_factory=tuple_row) as cursor:
+            return cursor.execute(_with_places(query), values, binary=True).fetchall()
 
     def stream(self, query: str, values: Sequence[object] = ()) -> Iterator[Row]:
         with self.translated():

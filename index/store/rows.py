@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from index.articles import Article, Origin, Passage, Span
 from index.encoding import Vectors
 from index.errors import CorpusDamagedError
+from index.halves import widened
 
 Number = TypeVar("Number", np.float16, np.int32, np.uint32)
 
@@ -126,7 +127,8 @@ SEALED = (
     *("url", "author", "language", "media_type", "pages", "origins", "sentences", "generation", "added_at"),
 )
 # What a record is made of. By name: damage to the schema renames columns, and SQLite refuses names that it lacks.
-RECORD = ", ".join(f"v.{name}" for name in ("key", "current", *SEALED, "seal"))
+_OF_RECORD = ("key", "current", *SEALED, "seal")
+RECORD = ", ".join(f"v.{name}" for name in _OF_RECORD)
 SUMMARY = (
     "v.id, v.version, v.current, v.collection, v.title, v.date, v.source, v.url, v.author, v.language, v.media_type,"
     " code_points(v.text) AS characters, length(v.sentences) / 8 AS sentences, v.added_at"
@@ -134,23 +136,29 @@ SUMMARY = (
 # The columns of a passage that its seal covers, beside its article's id and version; the article's key is not among
 # them, because a restore changes it.
 READ = ("first", "last", "vector", "spans", "sentence_vectors", "terms", "term_counts")
+# What `readings_of` is given, of `passages AS p` and `versions AS v`.
+READING = ", ".join(("p.key", "p.seal", "v.id", "v.version", *(f"p.{name}" for name in READ)))
 
 
 def seal(values: Iterable[object]) -> bytes:
     """Return 16 bytes (BLAKE2b) that stand for these values, each with its kind and length."""
     parts: list[bytes] = []
     for value in values:
-        content = value if isinstance(value, bytes) else str(value).encode()
-        parts += (b"%s %d " % (type(value).__name__.encode(), len(content)), content)
+        # Most are one of these; all are put together alike.
+        if value is None:
+            parts.append(b"NoneType 4 None")
+        elif type(value) is str:
+            content = value.encode()
+            parts += (b"str %d " % len(content), content)
+        else:
+            content = value if isinstance(value, bytes) else str(value).encode()
+            parts += (b"%s %d " % (type(value).__name__.encode(), len(content)), content)
     return hashlib.blake2b(b"".join(parts), digest_size=16).digest()
 
 
 def passage_seal(article_id: str, version: int, first: int, last: int, *blobs: bytes) -> int:
     """Return a CRC-32 of a passage and of what it belongs to: fifty of them are read for each question."""
-    checksum = zlib.crc32(f"{version} {first} {last} {article_id}".encode())
-    for blob in blobs:
-        checksum = zlib.crc32(blob, checksum)
-    return checksum
+    return zlib.crc32(b"".join((f"{version} {first} {last} {article_id}".encode(), *blobs)))
 
 
 def id_hash(article_id: str) -> str:
@@ -175,39 +183,45 @@ def version_row(
 
 def record_of(row: Row) -> Record:
     """Return the record in a row of `RECORD`. Raises CorpusDamagedError where it is not what was written."""
-    if seal(row[name] for name in SEALED) != row["seal"]:
+    return record_from([row[name] for name in _OF_RECORD])
+
+
+def record_from(values: Sequence[Any]) -> Record:
+    """Return the record in the values of the columns `RECORD`. Raises what `record_of` raises."""
+    _, current, *sealed, its_seal = values
+    article_id, version, collection, digest, path, text, body_start, body_end, *rest = sealed
+    title, date, source, url, author, language, media_type, pages, origins, sentences, generation, added_at = rest
+    if seal(sealed) != its_seal:
         raise CorpusDamagedError(
-            f"version {row['version']} of article {row['id']!r} is not what was written: the database is damaged; "
+            f"version {version} of article {article_id!r} is not what was written: the database is damaged; "
             "`quoteline check` says what else is, `quoteline restore` brings back a backup"
         )
     article = Article(
-        id=row["id"],
-        text=row["text"],
-        body=Span(row["body_start"], row["body_end"]),
-        title=row["title"],
-        date=_date(row["date"]),
-        source=row["source"],
-        url=row["url"],
-        author=row["author"],
-        language=row["language"],
-        media_type=row["media_type"],
-        pages=() if row["pages"] == "[]" else tuple(json.loads(row["pages"])),
-        origins=_origins_from_json(row["origins"]),
-        path=row["path"],
-        collection=row["collection"],
+        id=article_id,
+        text=text,
+        body=Span(body_start, body_end),
+        title=title,
+        date=day_of(date),
+        source=source,
+        url=url,
+        author=author,
+        language=language,
+        media_type=media_type,
+        pages=() if pages == "[]" else tuple(json.loads(pages)),
+        origins=_origins_from_json(origins),
+        path=path,
+        collection=collection,
     )
-    spans = np.frombuffer(row["sentences"], dtype=np.int32).reshape(-1, 2).tolist()
-    sentences = tuple(Span(*span) for span in spans)
-    return Record(
-        article, row["version"], bool(row["current"]), row["digest"], sentences, row["generation"], row["added_at"]
-    )
+    offsets = np.frombuffer(sentences, dtype=np.int32).tolist()
+    spans = tuple(map(Span, offsets[::2], offsets[1::2]))
+    return Record(article, version, bool(current), digest, spans, generation, added_at)
 
 
 def summary_of(row: Row) -> Summary:
     """Return the summary in a row of the columns `SUMMARY`. Raises CorpusDamagedError where it makes no sense."""
     facts = {name: row[name] for name in Summary.__dataclass_fields__}
     with making_sense(f"what is said of article {row['id']!r}"):
-        return Summary(**{**facts, "date": _date(row["date"]), "current": bool(row["current"])})
+        return Summary(**{**facts, "date": day_of(row["date"]), "current": bool(row["current"])})
 
 
 def passage_row(article_id: str, version: int, reading: Reading) -> tuple[object, ...]:
@@ -225,42 +239,39 @@ def passage_row(article_id: str, version: int, reading: Reading) -> tuple[object
 
 def is_sound(row: Row) -> bool:
     """Whether a passage, in a row with its article's id and version, is what was written."""
+    return _is_sealed(row["seal"], row["id"], row["version"], *(row[name] for name in READ))
+
+
+def _is_sealed(its_seal: object, article_id: str, version: int, first: int, last: int, *blobs: bytes) -> bool:
     try:
-        return bool(passage_seal(row["id"], row["version"], *(row[name] for name in READ)) == row["seal"])
+        return passage_seal(article_id, version, first, last, *blobs) == its_seal
     except TypeError:
         # SQLite keeps the kind of a value beside the value: one bit makes a text of a blob.
         return False
 
 
-def readings_of(rows: Sequence[Row], dim: int) -> Readings:
-    """Return the passages in `rows`. Raises CorpusDamagedError where one is not what was written."""
+def readings_of(rows: Sequence[Sequence[Any]], dim: int) -> Readings:
+    """Return the passages in rows of the columns `READING`.
+
+    Raises CorpusDamagedError where one is not what was written.
+    """
     for row in rows:
-        if not is_sound(row):
+        if not _is_sealed(*row[1:]):
             raise CorpusDamagedError(
-                f"a passage of article {row['id']!r} is not what was written: the database is damaged; `quoteline "
+                f"a passage of article {row[2]!r} is not what was written: the database is damaged; `quoteline "
                 "check` says what else is, `quoteline rebuild --encode` makes all passages again from the texts"
             )
+    keys, _, ids, _, firsts, lasts, *blobs = zip(*rows, strict=True) if rows else ((),) * (4 + len(READ))
+    vectors, spans, sentence_vectors, terms, term_counts = (b"".join(column) for column in blobs)
     return Readings(
-        passages=tuple(Passage(row["key"], row["id"], row["first"], row["last"]) for row in rows),
-        vectors=_widened(column(rows, "vector", np.float16)).reshape(-1, dim),
-        counts=np.array([row["last"] - row["first"] for row in rows], dtype=np.int64),
-        spans=column(rows, "spans", np.int32).reshape(-1, 2),
-        sentence_vectors=_widened(column(rows, "sentence_vectors", np.float16)).reshape(-1, dim),
-        terms=column(rows, "terms", np.uint32),
-        term_counts=column(rows, "term_counts", np.uint32),
+        passages=tuple(map(Passage, keys, ids, firsts, lasts)),
+        vectors=widened(np.frombuffer(vectors, dtype=np.float16)).reshape(-1, dim),
+        counts=np.array(lasts, dtype=np.int64) - np.array(firsts, dtype=np.int64),
+        spans=np.frombuffer(spans, dtype=np.int32).reshape(-1, 2),
+        sentence_vectors=widened(np.frombuffer(sentence_vectors, dtype=np.float16)).reshape(-1, dim),
+        terms=np.frombuffer(terms, dtype=np.uint32),
+        term_counts=np.frombuffer(term_counts, dtype=np.uint32),
     )
-
-
-def _widened(halves: NDArray[np.float16]) -> Vectors:
-    """Return the same numbers, which are finite, with 32 bits; numpy itself converts them one by one."""
-    bits = halves.view(np.int16).astype(np.int32)
-    bits <<= 13
-    # The sign, which was spread over the bits before it, and the 15 others in their new places.
-    bits &= np.int32(-0x70002000)
-    widened = bits.view(np.float32)
-    # Exponents are counted from 127, no more from 15; this also normalizes what is next to nothing.
-    widened *= np.float32(2.0**112)
-    return widened
 
 
 @contextmanager
@@ -280,7 +291,8 @@ def column(rows: Sequence[Row], name: str, dtype: type[Number]) -> NDArray[Numbe
     return np.frombuffer(b"".join(row[name] for row in rows), dtype=dtype)
 
 
-def _date(value: str | None) -> dt.date | None:
+def day_of(value: str | None) -> dt.date | None:
+    """Return the day in a column `date`. Raises ValueError or TypeError where it holds something else."""
     return dt.date.fromisoformat(value) if value else None
 
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from weakref import WeakSet
 
 import numpy as np
@@ -123,6 +124,12 @@ class Sqlite:
     def rows(self, query: str, values: Sequence[object] = ()) -> Sequence[Row]:
         with translated(self.path):
             return self.connection().execute(query, values).fetchall()
+
+    def tuples(self, query: str, values: Sequence[object] = ()) -> Sequence[tuple[Any, ...]]:
+        with translated(self.path):
+            cursor = self.connection().cursor()
+            cursor.row_factory = None
+            return cursor.execute(query, values).fetchall()
 
     def stream(self, query: str, values: Sequence[object] = ()) -> Iterator[Row]:
         with translated(self.path):

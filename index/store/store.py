@@ -4,10 +4,12 @@ Every change is one transaction and raises the generation by one. Readers never 
 at a time, of all processes on all machines.
 """
 
+import datetime as dt
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +27,7 @@ from index.store.change import Change
 from index.store.database import Database
 from index.store.filters import Filters
 from index.store.rows import (
-    READ,
+    READING,
     RECORD,
     SUMMARY,
     Deletion,
@@ -35,9 +37,11 @@ from index.store.rows import (
     Row,
     Summary,
     column,
+    day_of,
     id_hash,
     making_sense,
     readings_of,
+    record_from,
     record_of,
     summary_of,
 )
@@ -45,6 +49,9 @@ from index.store.sqlite import Sqlite
 
 # Passages whose vectors are read at once: 50 MB of float32 at 384 dimensions.
 BLOCK = 32_768
+# Passages added after a generation, which is to be given twice. Their keys are the highest: left to itself, a database
+# that is to return them by key looks through all the others first, and through their vectors.
+_SINCE = "p.generation > ? AND p.key >= (SELECT min(key + 0) FROM passages WHERE generation > ?)"
 # How often keys are drawn for a sample, and how many at most for each passage that is wanted.
 _ROUNDS, _DRAWN = 8, 50
 
@@ -159,12 +166,38 @@ class Store:
 
     def records_at(self, names: Iterable[tuple[str, int | None]]) -> dict[tuple[str, int | None], Record]:
         """Return these versions of articles, None for the current one, by both; those not there are left out."""
-        rows = self._rows(
-            f"SELECT name.version AS named, {RECORD} FROM {self.db.pairs()} JOIN versions v"
-            " ON v.id = name.id AND coalesce(v.version = name.version, v.current)",
-            self.db.paired(list(names)),
-        )
-        return {(row["id"], row["named"]): record_of(row) for row in rows}
+        records = ((version, record_from(values)) for version, *values in self._versions(RECORD, names))
+        return {(record.article.id, version): record for version, record in records}
+
+    def dated_texts_at(
+        self, names: Iterable[tuple[str, int | None]]
+    ) -> dict[tuple[str, int | None], tuple[str, dt.date | None]]:
+        """Return text and date of versions of articles as `records_at` names them, at a fraction of the cost.
+
+        For what orders sentences: seals are not compared here. What is quoted is to be read with `records_at`.
+        """
+        found: dict[tuple[str, int | None], tuple[str, dt.date | None]] = {}
+        for version, article_id, text, date in self._versions("v.id, v.text, v.date", names):
+            with making_sense(f"the text or the date of article {article_id!r}"):
+                if not isinstance(text, str):
+                    raise TypeError
+                found[article_id, version] = text, day_of(date)
+        return found
+
+    def _versions(self, columns: str, names: Iterable[tuple[str, int | None]]) -> Iterator[tuple[Any, ...]]:
+        """Yield, for each of `names` that is there, its version as it is named, and `columns` of `versions AS v`."""
+        names = list(names)
+        if current := [article_id for article_id, version in names if version is None]:
+            yield from self.db.tuples(
+                f"SELECT NULL, {columns} FROM versions v WHERE v.current AND {self.db.among('v.id')}",
+                (self.db.listed(current),),
+            )
+        if others := [name for name in names if name[1] is not None]:
+            yield from self.db.tuples(
+                f"SELECT v.version, {columns} FROM {self.db.pairs()} JOIN versions v"
+                " ON v.id = name.id AND v.version = name.version",
+                self.db.paired(others),
+            )
 
     def records(self) -> Iterator[Record]:
         """Yield the current versions of all articles, by id."""
@@ -312,9 +345,8 @@ class Store:
 
         Raises CorpusDamagedError.
         """
-        columns = ", ".join(f"p.{name}" for name in READ)
-        rows = self._rows(
-            f"SELECT p.key, p.seal, v.id, v.version, {columns} FROM passages p JOIN versions v ON v.key = p.article"
+        rows = self.db.tuples(
+            f"SELECT {READING} FROM passages p JOIN versions v ON v.key = p.article"
             f" WHERE {self.db.among('p.key')} ORDER BY p.key",
             (self.db.listed(keys),),
         )
@@ -328,12 +360,12 @@ class Store:
 
     def removed_since(self, generation: int) -> list[int]:
         """Return the keys of passages that were there at `generation` or later and were removed after it."""
-        rows = self._rows("SELECT passage FROM removals WHERE generation > ? ORDER BY passage", (generation,))
-        return [row["passage"] for row in rows]
+        rows = self._rows("SELECT passage FROM removals WHERE generation > ?", (generation,))
+        return sorted(row["passage"] for row in rows)
 
     def vectors_since(self, generation: int) -> Iterator[tuple[NDArray[np.int64], Vectors]]:
         """Yield keys and vectors, shape (n, dim), of the passages added after `generation`, by key, in blocks."""
-        rows = self.db.stream("SELECT key, vector FROM passages WHERE generation > ? ORDER BY key", (generation,))
+        rows = self.db.stream(f"SELECT p.key, p.vector FROM passages p WHERE {_SINCE} ORDER BY p.key", [generation] * 2)
         while block := list(islice(rows, BLOCK)):
             with making_sense("a passage"):
                 vectors = column(block, "vector", np.float16).reshape(len(block), self._dim)
@@ -341,16 +373,16 @@ class Store:
 
     def keys_since(self, generation: int, after: int) -> Iterator[int]:
         """Yield the keys above `after` of the passages added after `generation`, in ascending order."""
-        query = "SELECT key FROM passages WHERE generation > ? AND key > ? ORDER BY key"
-        return (row["key"] for row in self.db.stream(query, (generation, after)))
+        query = f"SELECT p.key FROM passages p WHERE {_SINCE} AND p.key > ? ORDER BY p.key"
+        return (row["key"] for row in self.db.stream(query, (generation, generation, after)))
 
     def texts_since(self, generation: int) -> Iterator[tuple[int, str | None, str]]:
         """Yield key, the article's title and own text of each passage added after `generation`, by key."""
         text = self.db.where_new("v.text", "p.article", "p.key")
         rows = self.db.stream(
             f"SELECT p.key, v.title, p.spans, {text} AS text FROM passages p JOIN versions v ON v.key = p.article"
-            " WHERE p.generation > ? ORDER BY p.key",
-            (generation,),
+            f" WHERE {_SINCE} ORDER BY p.key",
+            (generation, generation),
         )
         whole = ""
         for row in rows:

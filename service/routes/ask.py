@@ -1,8 +1,10 @@
 """Questions, from programs (JSON) and from people with curl (plain text)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Annotated, Any, cast
 
+from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import PlainTextResponse
@@ -131,7 +133,7 @@ async def answer_to(body: AskRequest, request: Request, answerer: Answerer, call
         )
         return _render(answer, as_text=as_text)
 
-    return await run_sync(answered, limiter=request.app.state.asking)
+    return await _in_turn(answered, request, answerer, None if turns else body.question)
 
 
 @router.get("/ask", response_model=Answer, responses=_BOTH, summary="Ask, as a person or a link")
@@ -166,7 +168,17 @@ async def ask_by_link(
         answer = answerer.ask(q, turns=turns, top_k=top_k, filters=filters, base_url=base_url, compare=compare)
         return _render(answer, as_text=as_text, color=colored)
 
-    return await run_sync(answered, limiter=request.app.state.asking)
+    return await _in_turn(answered, request, answerer, None if turn else q)
+
+
+async def _in_turn(
+    answered: Callable[[], Response], request: Request, answerer: Answerer, question: str | None
+) -> Response:
+    """Return what `answered` returns, once there is a thread for it; until then others know of `question`."""
+    asking: CapacityLimiter = request.app.state.asking
+    # What a conversation makes of a question is not known yet, and who has a thread needs nobody's help.
+    with answerer.expecting(question) if question and asking.available_tokens < 1 else nullcontext():
+        return await run_sync(answered, limiter=asking)
 
 
 def _told_again(answerer: Answerer, questions: Sequence[str], filters: Filters, *, compare: bool) -> list[Turn]:

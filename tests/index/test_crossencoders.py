@@ -7,11 +7,11 @@ import pytest
 from index import crossencoders
 from index.articles import Span
 from index.crossencoders import PairEntailment, PairReader, SpanReader
-from index.encoding import default_weights
 from index.entailment import Thresholds, load_entailment
 from index.errors import EntailmentError, ReaderError
 from index.reading import load_reader
 from index.testing import check_entailment_contract, check_reader_contract
+from index.torch_encoder import default_weights
 from tests.index.test_reading import QUESTION, context_of
 
 model = pytest.mark.model

@@ -9,20 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index import encoding
+from index import encoder_folders, encoding, openvino_encoder
 from index.articles import Article, Span
-from index.encoding import (
-    DEFAULT_MODEL,
-    DEFAULT_SHA256,
-    Context,
-    Encoder,
-    OpenVinoEncoder,
-    TorchEncoder,
-    load_encoder,
-    prepare,
-)
+from index.encoder_folders import prepare
+from index.encoding import DEFAULT_MODEL, Context, Encoder, load_encoder
 from index.errors import EncoderError, WeightsError
+from index.openvino_encoder import OpenVinoEncoder
 from index.testing import HashingEncoder, check_encoder_contract
+from index.torch_encoder import DEFAULT_SHA256, TorchEncoder
 
 CHECKOUT = Path(__file__).parents[2]
 model = pytest.mark.model
@@ -159,15 +153,43 @@ def test_a_question_has_the_same_vector_to_the_last_bit_whoever_else_asks(real_e
 
 @model
 def test_a_row_is_filled_to_its_last_token(real_encoder: Encoder, torch_encoder: TorchEncoder) -> None:
-    widest = encoding.QUESTION_WIDTHS[-1]
-    for tokens in [*encoding.QUESTION_WIDTHS, *(width + 1 for width in encoding.QUESTION_WIDTHS)]:
+    widest = openvino_encoder.QUESTION_WIDTHS[-1]
+    for tokens in [*openvino_encoder.QUESTION_WIDTHS, *(width + 1 for width in openvino_encoder.QUESTION_WIDTHS)]:
         text = "weapons " * (tokens - 2)
         assert real_encoder.count_tokens([text]) == [tokens]
         [ours], [theirs] = real_encoder.encode_questions([text]), torch_encoder.encode_questions([text])
         assert ours @ theirs > 0.999
-    assert isinstance(real_encoder, OpenVinoEncoder)
-    assert set(real_encoder._rows) == set(encoding.QUESTION_WIDTHS)
     assert widest < real_encoder.window
+
+
+@model
+@pytest.mark.parametrize("number", [2, 6, len(ASKED)])
+def test_questions_of_one_call_have_the_vectors_that_each_has_alone(real_encoder: Encoder, number: int) -> None:
+    alone = [real_encoder.encode_questions([question])[0] for question in ASKED[:number]]
+    together = real_encoder.encode_questions(ASKED[:number])
+    assert together.dtype == np.float32
+    assert np.allclose(together, alone, atol=0.01)
+    # More than a few rows of them are encoded as passages are; their bits may be others.
+    assert number == len(ASKED) or np.array_equal(together, alone)
+
+
+@model
+def test_asking_does_not_make_the_model_for_passages(real_encoder: Encoder) -> None:
+    assert isinstance(real_encoder, OpenVinoEncoder)
+    encoder = OpenVinoEncoder(CHECKOUT / "var" / "models" / real_encoder.name)
+    encoder.encode_questions(ASKED[:1])
+    encoder.encode_questions(ASKED[:6])
+    assert "_batches" not in vars(encoder)
+    encoder.encode_questions(["weapons " * 100, *ASKED[:2]])
+    assert "_batches" in vars(encoder)
+
+
+def test_rows_are_filled_in_order() -> None:
+    lengths = [5, 59, 60, 2, 2, 64, 1]
+    rows = list(openvino_encoder._rows_of([[7] * length for length in lengths], 64))
+    assert [[len(ids) for ids in row] for row in rows] == [[5], [59], [60, 2, 2], [64], [1]]
+    assert [len(row) for row in openvino_encoder._rows_of([[7]] * 3, 0)] == [1, 1, 1]
+    assert list(openvino_encoder._rows_of([], 64)) == []
 
 
 @model
@@ -211,7 +233,7 @@ def test_what_is_prepared_is_loaded_without_torch(prepared: Path, monkeypatch: p
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("sentence-transformers was asked for what is prepared")
 
-    monkeypatch.setattr(encoding, "_load_sentence_transformer", refuse)
+    monkeypatch.setattr(encoder_folders, "load_sentence_transformer", refuse)
     assert load_encoder(DEFAULT_MODEL, prepared.parent).name == prepared.name
 
 
@@ -246,7 +268,7 @@ def test_a_prepared_default_of_other_weights_is_not_used(prepared: Path, monkeyp
     def asked(*_: object, **__: object) -> None:
         raise EncoderError("prepared anew")
 
-    monkeypatch.setattr(encoding, "prepare", asked)
+    monkeypatch.setattr(encoder_folders, "prepare", asked)
     with pytest.raises(EncoderError, match="prepared anew"):
         load_encoder(DEFAULT_MODEL, prepared.parent)
 
@@ -434,7 +456,7 @@ def test_what_was_prepared_in_another_format_is_prepared_again(tiny: Path, tmp_p
     former = {key: value for key, value in manifest.items() if key not in ("format", "packs")}
     (folder / "encoder.json").write_text(json.dumps(former))
     assert load_encoder(str(tiny), tmp_path).name == folder.name
-    assert json.loads((folder / "encoder.json").read_text())["format"] == encoding.FORMAT
+    assert json.loads((folder / "encoder.json").read_text())["format"] == encoder_folders.FORMAT
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
 
 
@@ -463,7 +485,7 @@ def test_a_folder_that_was_changed_is_prepared_again(
     def asked(*_: object) -> None:
         raise EncoderError("prepared anew")
 
-    monkeypatch.setattr(encoding, "prepare", asked)
+    monkeypatch.setattr(encoder_folders, "prepare", asked)
     load_encoder(str(tiny), tiny_models)
     (tiny / "more.txt").write_text("another vocabulary")
     try:
@@ -480,7 +502,7 @@ def test_preparing_is_whole_or_not_at_all(tiny: Path, tmp_path: Path, monkeypatc
         raise OSError("no space left")
 
     with monkeypatch.context() as full_disk:
-        full_disk.setattr(encoding, "_convert", broken)
+        full_disk.setattr(encoder_folders, "_convert", broken)
         with pytest.raises(OSError, match="no space left"):
             prepare(str(tiny), tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from index import entailment
 from index import shipped as shipping
-from index.encoding import DEFAULT_MODEL, DEFAULT_SHA256, default_weights
+from index.encoding import DEFAULT_MODEL
 from index.entailment import (
     Entailment,
     NetworkEntailment,
@@ -31,6 +31,7 @@ from index.errors import WeightsError
 from index.packing import pack
 from index.prepared import sha256_of
 from index.testing import OverlapEntailment, check_entailment_contract
+from index.torch_encoder import DEFAULT_SHA256, default_weights
 
 if TYPE_CHECKING:
     from index.entailment_network import EntailmentNetwork

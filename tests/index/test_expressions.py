@@ -1,11 +1,13 @@
 import datetime as dt
 import time
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from index import expressions
 from index.articles import Span
 from index.expressions import find_times
 
@@ -48,6 +50,9 @@ PIECES = (
     ),
     *("99 centuries ago", "winter", "\u00a0", "\n", "September 31st", "9999-12-31", "recent weeks", "coming decades"),
 )
+
+
+CASES: list[Callable[[str], str]] = [str, str.upper, str.lower, str.title]
 
 
 def found(text: str, published: dt.date | None = PUBLISHED) -> list[tuple[str, str, str]]:
@@ -170,6 +175,37 @@ def test_whatever_is_written_the_times_lie_in_the_sentence(
     assert all(sentence.covers(span) for span, _ in times)
     assert all(one.end <= other.start for (one, _), (other, _) in pairwise(times))
     assert all(days[0] <= days[1] for _, days in times if days)
+
+
+@given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=14), st.booleans(), st.sampled_from(CASES))
+@example(["from", "September 31st"], True, str.upper)
+@example(["u\u017fa today", "spr\u0130ng 1990"], False, str)
+@example(["spr\u0131ng 1990"], False, str)
+def test_no_match_is_missed_because_it_was_not_looked_for(
+    pieces: list[str], joined: bool, case: Callable[[str], str]
+) -> None:
+    text = case(("" if joined else " ").join(pieces))
+    lowered = expressions._lowered(text)
+    kinds = expressions._kinds(text, lowered, 0)
+    for rule in expressions._RULES:
+        for match in rule.pattern.finditer(text):
+            needed = rule.needs.search(lowered)
+            assert needed is not None
+            assert needed.start() - rule.reach <= match.start()
+            # "5 CENTURIES" is none of an era; of weekdays and units some patterns take more than is a time.
+            assert rule.kind in kinds or rule.kind in ("era", "weekday", "unit")
+
+
+def test_a_word_that_begins_before_the_sentence_is_none_of_its_words() -> None:
+    text = "7thMay 1990, xlast week, xAD 90"
+    assert [where.of(text) for where, _ in find_times(text, Span(3, len(text)), PUBLISHED)] == ["1990"]
+    assert list(find_times(text, Span(14, 23), PUBLISHED)) == []
+    assert list(find_times(text, Span(26, len(text)), PUBLISHED)) == []
+
+
+@pytest.mark.parametrize("text", ["dozen years ago", "s\u0131x years ago", "the f\u0130rst century", "th\u0130s week"])
+def test_what_a_pattern_takes_for_a_number_word_makes_nothing_fail(text: str) -> None:
+    assert list(find_times(text, Span(0, len(text)), PUBLISHED)) is not None
 
 
 @pytest.mark.parametrize(

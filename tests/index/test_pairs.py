@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from index.encoding import default_weights
 from index.pairs import LONGEST_HYPOTHESIS, LONGEST_PAIR, PairFramer, pad
+from index.torch_encoder import default_weights
 
 WORDS = st.lists(st.sampled_from(["iran", "drones", "denies", "👩\u200d👧", "会談", "", "unbelievably,"]), max_size=200)
 

@@ -12,7 +12,7 @@ import pytest
 from index import reading
 from index import shipped as shipping
 from index.articles import Article, Span
-from index.encoding import DEFAULT_MODEL, DEFAULT_SHA256, Context, default_weights
+from index.encoding import DEFAULT_MODEL, Context
 from index.frames import Framer, pad
 from index.packing import pack
 from index.prepared import sha256_of
@@ -28,6 +28,7 @@ from index.reading import (
     store_reader,
 )
 from index.testing import OverlapReader, check_reader_contract
+from index.torch_encoder import DEFAULT_SHA256, default_weights
 
 if TYPE_CHECKING:
     from index.network import ReaderNetwork

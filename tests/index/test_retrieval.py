@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from index.articles import Article, Span
@@ -22,6 +22,7 @@ from index.retrieval import (
     LONGEST_QUESTION,
     RRF,
     STOPWORDS,
+    TIME,
     WEIGHTS,
     B,
     Candidate,
@@ -180,6 +181,26 @@ def test_what_a_sentence_says_of_its_time_goes_before_its_articles_date(corpus: 
 def test_a_time_weighs_little_against_what_is_asked(reports: Corpus) -> None:
     add(reports, article("e", "Two eggs are enough.", date=dt.date(2022, 10, 10)))
     assert places(retrieve(reports, "How many drones were shot down in October 2022?"))[-1] == ("e", 0)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 12), st.sampled_from(["c", "b", "d", "a"])), min_size=1, max_size=60),
+    st.integers(1, 30),
+)
+@example([(12, "d")] * 16 + [(11, "b")], 1)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_more_sentences_than_may_be_among_the_first_are_looked_at(
+    reports: Corpus, drawn: list[tuple[int, str]], wanted: int
+) -> None:
+    retriever = Retriever(reports)
+    found = retriever.retrieve("How many drones were shot down in October 2022?", top_k=4)
+    assert found.window is not None
+    by_id = {one.sentence.article_id: one for one in found.candidates}
+    # In steps of half of what a time weighs, with ties; in the order that retrieval gives.
+    candidates = [replace(by_id[name], score=step * TIME / 2, fit=0.0) for step, name in sorted(drawn, reverse=True)]
+    every = retriever._by_time(candidates, found.window)
+    assert len(every) == len(candidates)
+    assert retriever._by_time(candidates, found.window, wanted) == every[:wanted]
 
 
 def test_a_question_without_a_time_keeps_its_order(reports: Corpus) -> None:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from index import segments
 from index.encoding import Vectors
 from index.errors import CorpusDamagedError, CorpusError
-from index.segments import CANDIDATES, Recent, Segment, SegmentFile, Source, best, build, narrowed, scores_of, widened
+from index.halves import widened
+from index.segments import CANDIDATES, Recent, Segment, SegmentFile, Source, best, build, narrowed, scores_of
 
 DIM = 24
 

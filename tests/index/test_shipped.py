@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from index import entailment, reading, shipped
-from index.encoding import DEFAULT_MODEL, DEFAULT_SHA256, default_weights
+from index.encoding import DEFAULT_MODEL
 from index.errors import ReaderError, WeightsError
 from index.shipped import Kind, Prepared, Shipped, store
+from index.torch_encoder import DEFAULT_SHA256, default_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -94,6 +95,21 @@ def test_without_torch_what_is_not_prepared_is_refused_with_the_way_out(
     monkeypatch.setattr(shipped, "find_spec", lambda _: None)
     with pytest.raises(kind.error, match=rf"{kind.called} is not prepared.*quoteline prepare.*{kind.setting}=none"):
         Shipped.of(kind, weights).prepared(tmp_path / "models", refuse, refuse)
+
+
+@model
+def test_what_was_prepared_in_another_format_is_prepared_again(weights: Path, tmp_path: Path) -> None:
+    kind = reading.KIND
+    mine = Shipped.of(kind, weights)
+    folder = tmp_path / f"{kind.noun}-{mine.digest[:12]}"
+    folder.mkdir()
+    told = {"name": "former", "model": DEFAULT_MODEL, "weights": mine.digest, "sha256": {}}
+    (folder / kind.manifest).write_text(json.dumps(told | {"format": shipped.FORMAT}), encoding="utf-8")
+    assert mine.prepared(tmp_path, refuse, refuse) == folder
+    for former in (told, told | {"format": shipped.FORMAT - 1}):
+        (folder / kind.manifest).write_text(json.dumps(former), encoding="utf-8")
+        with pytest.raises(AssertionError, match="a network was made"):
+            mine.prepared(tmp_path, refuse, refuse)
 
 
 @pytest.fixture(scope="module")

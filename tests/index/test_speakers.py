@@ -1,12 +1,15 @@
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import get_args
+from unittest import mock
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from index import speakers
 from index.articles import Article, Span
 from index.speakers import AFTER, BEFORE, Attribution, Kind, attribution_of
 from index.splitting import split_sentences
@@ -367,6 +370,23 @@ def test_every_span_lies_where_it_may(text: str) -> None:
         # Only what stands in quotation marks may be told by another sentence.
         assert sentence.covers(found.verb) or found.quoted
         assert found.named is None or found.named.start < found.speaker.start
+
+
+@given(TEXTS, st.sampled_from([str, str.upper, str.capitalize]))
+@example("Yes. 'No,' he said.", str)
+@example("Denial of it: Roe to Doe: Stop", str)
+@example("“No, no, it is not so, he said.", str)
+def test_what_is_not_read_has_nothing_to_be_found(text: str, case: Callable[[str], str]) -> None:
+    text = case(text)
+    sentences = split_sentences(text)
+    for ordinal, sentence in enumerate(sentences):
+        row = speakers._Window(text, sentences, ordinal).row(ordinal)
+        assert speakers._may_tell(sentence.of(text)) or not row.hits()
+    for start, end in ((0, len(text)), (0, len(text) // 2), (len(text) // 3, len(text))):
+        found = speakers._quotations(text, start, end)
+        # Nothing begins with nothing: all marks are read.
+        with mock.patch.object(speakers, "_OPENERS", ("",)):
+            assert speakers._quotations(text, start, end) == found
 
 
 @given(TEXTS, st.integers(0, 8))

@@ -9,10 +9,11 @@ import torch
 from tokenizers import Tokenizer
 
 from index.articles import Span
-from index.encoding import Context, default_weights
+from index.encoding import Context
 from index.frames import Framer
 from index.network import ReaderNetwork
 from index.testing import HashingEncoder
+from index.torch_encoder import default_weights
 from training import __main__ as command
 from training import sources
 from training.batches import UNKNOWN, batch

@@ -11,10 +11,11 @@ from random import Random
 import torch
 from safetensors.torch import save_file
 
-from index.encoding import DEFAULT_MODEL, DEFAULT_SHA256, default_weights
+from index.encoding import DEFAULT_MODEL
 from index.entailment_network import EntailmentNetwork
 from index.packing import merge, pack
 from index.reading import WEIGHTS, base_network
+from index.torch_encoder import DEFAULT_SHA256, default_weights
 from training.entailing.calibration import Calibration, calibrate, is_calibrated_on
 from training.entailing.examples import PASSES, load_examples
 from training.entailing.train import Recipe, logits_of, train

@@ -22,7 +22,7 @@ from index.errors import (
 )
 from index.splitting import split_sentences
 from index.store import FORMAT, Filters, Store, connection, open_store, postgres, sqlite
-from index.store.rows import id_hash
+from index.store.rows import RECORD, id_hash, record_from, record_of
 from tests.index.store.articles import DIM, TEXT, add, article, put, readings
 
 
@@ -115,6 +115,41 @@ def test_readings_come_back_in_columns_by_key_without_those_that_are_gone(store:
     assert np.array_equal(found.terms, np.concatenate([one.terms for one in wanted]))
     assert found.term_counts.tolist() == [2] * 5
     assert str(found.vectors.dtype) == str(found.sentence_vectors.dtype) == "float32"
+
+
+def test_texts_and_dates_are_those_of_the_records(store: Store) -> None:
+    add(store, article("a", date=dt.date(2022, 10, 28)), article("b"))
+    replace_with(store, article("a", "Another text."), 2)
+    names = [("a", None), ("a", 1), ("a", 3), ("b", None), ("c", None)]
+    there = {name: store.record(*name) for name in names if name not in {("a", 3), ("c", None)}}
+    assert store.records_at(names) == there
+    assert store.dated_texts_at(names) == {name: (one.article.text, one.article.date) for name, one in there.items()}
+    assert there["a", 1].article.date == dt.date(2022, 10, 28)
+    assert len(list(store._versions("v.id", names))) == len(there)
+
+
+def test_a_date_that_makes_no_sense_is_damage(store: Store, place: Path | str) -> None:
+    add(store, article("a", date=dt.date(2022, 10, 28)))
+    tamper(place, "UPDATE versions SET date = '2022-10-99'")
+    with pytest.raises(CorpusDamagedError, match="article 'a'"):
+        store.dated_texts_at([("a", None)])
+    with pytest.raises(CorpusDamagedError):
+        store.records_at([("a", None)])
+
+
+def test_a_text_of_another_kind_is_damage(embedded: Store, path: Path) -> None:
+    add(embedded, article("a"))
+    tamper(path, "UPDATE versions SET text = x'00'")
+    with pytest.raises(CorpusDamagedError, match="article 'a'"):
+        embedded.dated_texts_at([("a", None)])
+
+
+def test_rows_are_the_same_by_name_and_by_place(store: Store) -> None:
+    add(store, article("a"), article("b", "Another text."))
+    query = f"SELECT {RECORD} FROM versions v WHERE v.id > ? ORDER BY v.id"  # noqa: S608 - names of columns
+    by_place = store.db.tuples(query, ("",))
+    assert [record_from(values) for values in by_place] == [record_of(row) for row in store.db.rows(query, ("",))]
+    assert [record_from(values).article.id for values in by_place] == ["a", "b"]
 
 
 def test_no_readings_have_the_shape_of_none(store: Store) -> None:

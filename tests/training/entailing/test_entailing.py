@@ -5,9 +5,9 @@ from random import Random
 import pytest
 import torch
 
-from index.encoding import default_weights
 from index.entailment import Scaling
 from index.entailment_network import EntailmentNetwork
+from index.torch_encoder import default_weights
 from training.entailing.__main__ import export, start
 from training.entailing.calibration import Calibration, calibrate, threshold
 from training.entailing.events import event_pairs

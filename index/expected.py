@@ -1,0 +1,73 @@
+"""Questions that wait for their turn are encoded with the one whose turn it is: a row of several costs little more.
+
+Where few are answered at a time, and the others wait, no two of them would ever meet in the encoder.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from itertools import islice
+
+from index.encoding import Encoder, Vectors
+
+# Questions in a row: four of common length fill the encoder's widest one.
+TOGETHER = 4
+# Nobody is to wait for a long question of somebody else. In code points.
+LONGEST = 160
+
+
+class Expected:
+    """The vectors of questions, some of which are known before they are asked for. Safe to use from several threads."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._lock = threading.Lock()
+        # How many wait with each question, in the order of their coming.
+        self._waiting: Counter[str] = Counter()
+        self._coming: dict[str, Future[Vectors]] = {}
+
+    @contextmanager
+    def expecting(self, question: str) -> Iterator[None]:
+        """Let it be known, for as long as this lasts, that `question`, which can be encoded, is going to be asked."""
+        if len(question) > LONGEST:
+            yield
+            return
+        with self._lock:
+            self._waiting[question] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waiting[question] -= 1
+                if not self._waiting[question]:
+                    del self._waiting[question]
+                    self._coming.pop(question, None)
+
+    def vector(self, question: str) -> Vectors:
+        """Return the question's vector, float32 of shape (dim,). Raises what the encoder raises."""
+        with self._lock:
+            coming = self._coming.get(question)
+            together = {} if coming else self._taken(question)
+        if coming is not None and coming.exception() is None:
+            return coming.result()
+        try:
+            vectors = self._encoder.encode_questions(list(together or [question]))
+        except BaseException as error:
+            # Each of them finds out for itself what is wrong.
+            for one in together.values():
+                one.set_exception(error)
+            raise
+        for one, vector in zip(together.values(), vectors, strict=False):
+            one.set_result(vector)
+        first: Vectors = vectors[0]
+        return first
+
+    def _taken(self, question: str) -> dict[str, Future[Vectors]]:
+        """Return what is encoded in one row: `question`, and those that wait next. From now on they are coming."""
+        waiting = () if len(question) > LONGEST else (one for one in self._waiting if one not in self._coming)
+        others = islice((one for one in waiting if one != question), TOGETHER - 1)
+        together: dict[str, Future[Vectors]] = {one: Future() for one in (question, *others)}
+        self._coming |= {one: future for one, future in together.items() if one in self._waiting}
+        return together
