@@ -305,6 +305,8 @@ class _Keeper(threading.Thread):
 
     def _tidy(self, corpus: Corpus) -> None:
         """Have the corpus do now and then what makes asking faster; what fails is tried again."""
+        with suppress(OSError):
+            corpus.store.read_ahead()
         while not self._ending.wait(TIDY):
             try:
                 corpus.tidy()

@@ -89,6 +89,9 @@ class Database(Protocol):
         everything: also what was deleted without being overwritten.
         """
 
+    def read_ahead(self) -> None:
+        """Have the system read what questions will need while nobody waits for it, if it can and has room for it."""
+
     def close(self) -> None:
         """Close all connections; the next use opens new ones."""
 

@@ -470,6 +470,9 @@ class Postgres:
             if row[folded] != (row[name] if row[name] is None else row[name].casefold())
         ]
 
+    def read_ahead(self) -> None:
+        """Do nothing: a server has a memory of its own."""
+
     def wipe(self, *, everything: bool) -> bool:
         """Let deleted rows go for good, out of tables and indexes; the operator's archives of the log keep them."""
         del everything

@@ -1,6 +1,7 @@
 """SQLite as a database of the store: one file, for the processes of one machine."""
 
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +23,8 @@ from index.store.rows import Row
 PATIENCE = 60.0
 # How the copy of a backup of an older format is called, followed by a number, while it is upgraded and brought back.
 ASIDE = ".restore."
+# Bytes that the system is asked to read at a time; of more, it may read the first part alone.
+_AHEAD = 1 << 20
 
 TABLES = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -248,6 +251,17 @@ class Sqlite:
             [row] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         return not row["busy"]
 
+    def read_ahead(self) -> None:
+        if not hasattr(os, "posix_fadvise"):
+            return
+        size = self.path.stat().st_size
+        if size > _memory_left() / 2:
+            return
+        # A question reads some fifty passages from all over the file, and would wait for the disk each time.
+        with self.path.open("rb") as file:
+            for start in range(0, size, _AHEAD):
+                os.posix_fadvise(file.fileno(), start, _AHEAD, os.POSIX_FADV_WILLNEED)
+
     def among(self, column: str) -> str:
         return f"{column} IN (SELECT value FROM json_each(?))"
 
@@ -270,3 +284,12 @@ class Sqlite:
     def where_new(self, column: str, run: str, order: str) -> str:
         del run, order
         return column
+
+
+def _memory_left() -> int:
+    """Return how many bytes the system can spare; none where it does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), 0)

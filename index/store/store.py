@@ -354,6 +354,10 @@ class Store:
 
     # What the derived indexes need to catch up
 
+    def read_ahead(self) -> None:
+        """Have the system read all there is while nobody waits for it, if it can and has room for it."""
+        self.db.read_ahead()
+
     def frozen(self) -> AbstractContextManager[None]:
         """Let this thread see the store as it is now, whatever others commit meanwhile."""
         return self.db.frozen()

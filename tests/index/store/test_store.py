@@ -1,7 +1,12 @@
+import ctypes
 import datetime as dt
+import mmap
+import os
 import sqlite3
+import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -603,6 +608,63 @@ def test_threads_that_ended_leave_no_open_files(store: Store) -> None:
     for _ in range(50):
         in_another_thread(threading.Thread(target=store.counts))
     assert len(list(open_files.iterdir())) < before + 20
+
+
+# Reading ahead
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the system does not tell what is in memory")
+def test_what_was_out_of_memory_is_read_ahead(embedded: Store, path: Path) -> None:
+    add(embedded, article("a", text=f"{TEXT} " * 20_000))
+    embedded.db.wipe(everything=False)
+    forget(path)
+    if is_in_memory(path):
+        pytest.skip("these files never leave the memory")
+    embedded.read_ahead()
+    assert within_seconds(10, lambda: is_in_memory(path))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the system does not tell what is in memory")
+def test_nothing_is_read_ahead_that_there_is_no_room_for(
+    embedded: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(embedded, article("a", text=f"{TEXT} " * 20_000))
+    embedded.db.wipe(everything=False)
+    forget(path)
+    if is_in_memory(path):
+        pytest.skip("these files never leave the memory")
+    monkeypatch.setattr(sqlite, "_memory_left", lambda: path.stat().st_size)
+    embedded.read_ahead()
+    assert not within_seconds(0.2, lambda: is_in_memory(path))
+
+
+def forget(path: Path) -> None:
+    """Have the system forget what it holds of a file."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def is_in_memory(path: Path) -> bool:
+    """Whether most of a file is held by the system."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as content:
+        pages = bytearray(-(-len(content) // mmap.PAGESIZE))
+        address, told = (ctypes.c_char.from_buffer(buffer) for buffer in (content, pages))
+        failed = ctypes.CDLL(None).mincore(
+            ctypes.c_void_p(ctypes.addressof(address)), ctypes.c_size_t(len(content)), ctypes.byref(told)
+        )
+        # Without these the buffers cannot be closed.
+        del address, told
+    assert not failed
+    return sum(page & 1 for page in pages) > len(pages) / 2
+
+
+def within_seconds(seconds: float, claim: Callable[[], bool]) -> bool:
+    """Whether `claim` comes true before so many seconds are over."""
+    end = time.monotonic() + seconds
+    while not (found := claim()) and time.monotonic() < end:
+        time.sleep(0.01)
+    return found
 
 
 # What cannot be opened
