@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -85,12 +85,16 @@ class Embedded:
         self._saved = -1
         self._manifest: tuple[int, int] | None = None
         self._merged = False
+        # The commits of the lexical index that is searched, and that needed no tidying.
+        self._read: tuple[int, int] | None = None
+        self._gathered: tuple[int, int] | None = None
         # Held while the snapshot is followed by another one, of changes or of merges.
         self._following = threading.Lock()
 
     def open(self, *, rebuild: bool) -> list[str]:
         repairs: list[str] = []
         self._lexical = self._open_lexical(rebuild, repairs)
+        self._read = self._lexical.stamp()
         vectors = self._load_vectors(rebuild, repairs)
         self._snapshot = EmbeddedSnapshot(-1, self._lexical.reader(), vectors, Admitted(self._store))
         return repairs
@@ -100,10 +104,12 @@ class Embedded:
 
     def follow(self) -> EmbeddedSnapshot | None:
         state = self._state()
+        stamp = self._lexical.stamp()
         reader = self._lexical.reader()
         if reader.state() != state:
             return None
         with self._following:
+            self._read = stamp
             self._snapshot = EmbeddedSnapshot(state.generation, reader, self._follow_vectors(), Admitted(self._store))
             return self._snapshot
 
@@ -115,7 +121,7 @@ class Embedded:
             raise self._lost_changes(held.generation)
         elif held != state:
             removed = self._store.removed_since(held.generation)
-            self._lexical.change(add=self._texts_since(held.generation), remove=removed, state=state)
+            self._lexical.change(add=_told(self._store.texts_since(held.generation)), remove=removed, state=state)
 
     def save(self) -> None:
         snapshot = self._snapshot
@@ -134,10 +140,10 @@ class Embedded:
 
     def tidy(self) -> EmbeddedSnapshot | None:
         adopted = self._adopt()
-        return self._merge() or adopted
+        return self._merge() or self._gather() or self._read_again() or adopted
 
     def write_anew(self) -> None:
-        self._lexical.change(add=self._texts_since(0), remove=None, state=self._state())
+        self._lexical.change(add=_told(self._store.texts_since(0)), remove=None, state=self._state())
 
     def erase_leftovers(self) -> None:
         while self._merge(erase=True):
@@ -163,10 +169,6 @@ class Embedded:
 
     def _state(self) -> State:
         return State(self._store.identity, self._store.generation)
-
-    def _texts_since(self, generation: int) -> Iterator[tuple[int, str]]:
-        for key, title, text in self._store.texts_since(generation):
-            yield key, f"{title or ''}\n{text}"
 
     def _follow_vectors(self) -> VectorIndex:
         snapshot = self._snapshot
@@ -229,6 +231,37 @@ class Embedded:
             self._saved, self._merged = state.generation, False
             return self._snapshot
 
+    def _gather(self) -> EmbeddedSnapshot | None:
+        """Write small segments of the lexical index as one, where there are many; None where there are not."""
+        stamp = self._lexical.stamp()
+        if stamp == self._gathered or not self._lexical.is_scattered():
+            self._gathered = stamp
+            return None
+        try:
+            with self._store.exclusive():
+                state = self._state()
+                if self._lexical.state() != state:
+                    # Whoever changes the corpus next, or asks, catches up first.
+                    return None
+                keys = self._lexical.scattered()
+                self._lexical.change(add=_told(self._store.texts_of(keys)), remove=keys, state=state)
+        except CorpusBusyError:
+            return None
+        return self._read_again()
+
+    def _read_again(self) -> EmbeddedSnapshot | None:
+        """Search the lexical index as it is now, where this process or another one has written the same anew."""
+        stamp = self._lexical.stamp()
+        if stamp == self._read:
+            return None
+        with self._following:
+            reader = self._lexical.reader()
+            if reader.state() != State(self._store.identity, self._snapshot.generation):
+                return None
+            self._read = stamp
+            self._snapshot = replace(self._snapshot, lexical=reader)
+            return self._snapshot
+
     def _signature(self) -> tuple[int, int] | None:
         """Return what changes whenever the vectors are saved by anybody."""
         try:
@@ -282,3 +315,9 @@ class Embedded:
     @property
     def _vectors_folder(self) -> Path:
         return self._folder / "vectors"
+
+
+def _told(texts: Iterable[tuple[int, str | None, str]]) -> Iterator[tuple[int, str]]:
+    """Yield key and all that is searched of each passage."""
+    for key, title, text in texts:
+        yield key, f"{title or ''}\n{text}"

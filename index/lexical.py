@@ -8,10 +8,11 @@ import shutil
 import struct
 import unicodedata
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tantivy
@@ -27,6 +28,11 @@ _HEAP = 64 * 1024 * 1024
 _LONGEST_TERM = 64
 # Up to so many keys are looked up in the index, one by one.
 FEW_KEYS = 2000
+# A search looks into each segment, and tantivy lets a dozen or two come about. Where there are more than ENOUGH, some,
+# FEWEST at least, are written again as one, of at most MOST documents: whoever wants to write waits for that.
+ENOUGH, FEWEST, MOST = 6, 3, 100_000
+# None has more than so many times the documents of all smaller ones among them: few are written again and again.
+FACTOR = 2
 # The last four bytes of each of tantivy's files.
 _FOOTER = 1337
 # Beside tantivy's files: a checksum of those of them that have none.
@@ -83,6 +89,26 @@ class LexicalIndex:
     def state(self) -> State | None:
         """Return what the index holds; None where it was never filled."""
         return self.reader().state()
+
+    def is_scattered(self) -> bool:
+        """Whether there are many small segments that should be one."""
+        return bool(worth_merging(self._sizes()))
+
+    def scattered(self) -> list[int]:
+        """Return the keys of what is in such segments, some of them removed ones, while nobody else writes.
+
+        To remove these passages and to add them anew, in one change, puts them together.
+        """
+        sizes = self._sizes()
+        return self.reader().keys_in({number: sizes[number] for number in worth_merging(sizes)})
+
+    def _sizes(self) -> list[int]:
+        return [segment["max_doc"] for segment in _meta(self._folder)["segments"]]
+
+    def stamp(self) -> tuple[int, int]:
+        """Return what changes with each commit; nothing is read."""
+        found = (self._folder / "meta.json").stat()
+        return found.st_mtime_ns, found.st_ino
 
     def change(self, *, add: Iterable[tuple[int, str]], remove: Sequence[int] | None, state: State) -> None:
         """Add passages (key, text), remove others by key, and record `state`, in one commit.
@@ -184,6 +210,12 @@ class LexicalReader:
         values = self._searcher.fast_field_values("key", [address for _, address in found.hits])
         return sorted(int(value) for value in values if value is not None)
 
+    def keys_in(self, segments: Mapping[int, int]) -> list[int]:
+        """Return the keys in some segments, in ascending order; segments: how many documents each has, by number."""
+        addresses = [tantivy.DocAddress(segment, place) for segment, size in segments.items() for place in range(size)]
+        # The state has no key.
+        return sorted(int(key) for key in self._searcher.fast_field_values("key", addresses) if key is not None)
+
     def frequencies(self, terms: Sequence[str]) -> list[int]:
         """Return for each term the number of passages that hold it."""
         return [self._searcher.doc_freq("text", term) for term in terms]
@@ -220,6 +252,22 @@ class LexicalReader:
 
     def _term(self, term: str) -> tantivy.Query:
         return tantivy.Query.term_query(self._schema, "text", term, index_option="freq")
+
+
+def worth_merging(sizes: Sequence[int]) -> list[int]:
+    """Return the places of the segments, by how many documents they have, that should become one; none for now."""
+    if len(sizes) <= ENOUGH:
+        return []
+    order = sorted(range(len(sizes)), key=lambda place: sizes[place])
+    for first in range(len(order)):
+        together = sizes[order[first]]
+        end = first + 1
+        while end < len(order) and sizes[order[end]] <= min(FACTOR * together, MOST - together):
+            together += sizes[order[end]]
+            end += 1
+        if end - first >= FEWEST:
+            return order[first:end]
+    return []
 
 
 def _both(one: tantivy.Query, other: tantivy.Query) -> tantivy.Query:
@@ -272,11 +320,16 @@ def _check_files(folder: Path) -> None:
 
 
 def _segment_files(folder: Path) -> Iterator[str]:
-    for segment in json.loads((folder / "meta.json").read_bytes())["segments"]:
+    for segment in _meta(folder)["segments"]:
         name, deletes = segment["segment_id"].replace("-", ""), segment["deletes"]
         yield from (f"{name}.{kind}" for kind in ("fast", "fieldnorm", "idx", "pos", "store", "term"))
         if deletes:
             yield f"{name}.{deletes['opstamp']}.del"
+
+
+def _meta(folder: Path) -> dict[str, Any]:
+    meta: dict[str, Any] = json.loads((folder / "meta.json").read_bytes())
+    return meta
 
 
 def _checksum(folder: Path) -> str:

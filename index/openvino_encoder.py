@@ -83,7 +83,8 @@ class OpenVinoEncoder:
 
     def encode_questions(self, texts: Sequence[str]) -> Vectors:
         texts = [self._manifest.question_prompt + text for text in texts]
-        tokens = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts)]
+        # One by one: for a few, the threads of a batch cost more than they do.
+        tokens = [self._tokenizer.encode(text).ids for text in texts]
         rows = [] if any(len(ids) > QUESTION_WIDTHS[-1] for ids in tokens) else list(_rows_of(tokens, self._room))
         if not 0 < len(rows) <= MOST_ROWS:
             return self._encode(tokens)

@@ -382,11 +382,18 @@ class Store:
 
     def texts_since(self, generation: int) -> Iterator[tuple[int, str | None, str]]:
         """Yield key, the article's title and own text of each passage added after `generation`, by key."""
+        return self._texts(_SINCE, (generation, generation))
+
+    def texts_of(self, keys: Sequence[int]) -> Iterator[tuple[int, str | None, str]]:
+        """Yield the same of the passages with these keys; those that are gone are left out."""
+        return self._texts(self.db.among("p.key"), (self.db.listed(keys),))
+
+    def _texts(self, condition: str, values: Sequence[object]) -> Iterator[tuple[int, str | None, str]]:
         text = self.db.where_new("v.text", "p.article", "p.key")
         rows = self.db.stream(
             f"SELECT p.key, v.title, p.spans, {text} AS text FROM passages p JOIN versions v ON v.key = p.article"
-            f" WHERE {_SINCE} ORDER BY p.key",
-            (generation, generation),
+            f" WHERE {condition} ORDER BY p.key",
+            values,
         )
         whole = ""
         for row in rows:

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -6,11 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from index import embedded, vectors
+from index import embedded, lexical, vectors
 from index.articles import Article, Span
 from index.corpus import Corpus
-from index.embedded import Embedded
-from index.store import Filters, store
+from index.embedded import Embedded, EmbeddedSnapshot
+from index.store import Filters, sqlite, store
 from index.testing import HashingEncoder
 
 ENCODER = HashingEncoder()
@@ -106,6 +107,81 @@ def test_another_process_takes_over_the_segments_that_were_merged(corpus: Corpus
         add(other, 50)
         corpus.refresh()
         assert corpus.check() == other.check() == []
+
+
+def lexical_segments(corpus: Corpus) -> int:
+    return len(json.loads((corpus.folder / "lexical" / "meta.json").read_bytes())["segments"])
+
+
+def told(corpus: Corpus) -> list[object]:
+    """Return all that the lexical index says to some terms."""
+    terms = ["water", "iran", "3", "number"]
+    reader = snapshot_of(corpus).lexical
+    return [reader.frequencies(terms), *(reader.search([term], 50) for term in terms)]
+
+
+def snapshot_of(corpus: Corpus) -> EmbeddedSnapshot:
+    assert isinstance(corpus.snapshot, EmbeddedSnapshot)
+    return corpus.snapshot
+
+
+@pytest.fixture
+def few_lexical_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lexical, "ENOUGH", 2)
+
+
+@pytest.mark.usefixtures("few_lexical_segments")
+def test_tidying_puts_small_lexical_segments_together_and_finds_the_same(corpus: Corpus) -> None:
+    for number in range(7):
+        add(corpus, number)
+    corpus.remove(["a3"])
+    scattered = lexical_segments(corpus)
+    assert scattered > 2
+    assert corpus.tidy()
+    assert lexical_segments(corpus) <= 2
+    # A removed passage counted until its segment was written again.
+    assert corpus.snapshot.frequencies(["number"]) == [6]
+    assert corpus.check() == []
+    assert not corpus.tidy()
+    tidied = told(corpus)
+    with closing(Corpus(corpus.folder, ENCODER, rebuild=True)) as again:
+        assert told(again) == tidied
+
+
+@pytest.mark.usefixtures("few_lexical_segments")
+def test_another_process_reads_the_lexical_segments_that_were_put_together(corpus: Corpus) -> None:
+    with closing(Corpus(corpus.folder, ENCODER)) as other:
+        for number in range(7):
+            add(corpus, number)
+        other.refresh()
+        before = snapshot_of(other)
+        corpus.tidy()
+        assert other.tidy()
+        assert snapshot_of(other).lexical is not before.lexical
+        assert other.snapshot.generation == before.generation
+        assert told(other) == told(corpus)
+        assert not other.tidy()
+        # A view of before goes on, though its files are gone.
+        assert before.lexical.search(["number"], 50)
+        add(other, 8)
+        corpus.refresh()
+        assert told(other) == told(corpus)
+
+
+@pytest.mark.usefixtures("few_lexical_segments")
+def test_lexical_segments_are_left_alone_while_another_process_writes(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(7):
+        add(corpus, number)
+    scattered = lexical_segments(corpus)
+    monkeypatch.setattr(sqlite, "PATIENCE", 0.05)
+    with closing(Corpus(corpus.folder, ENCODER)) as other:
+        with other.store.exclusive():
+            corpus.tidy()
+        assert lexical_segments(corpus) == scattered
+        corpus.tidy()
+        assert lexical_segments(corpus) <= 2
 
 
 def test_segments_of_a_generation_that_is_not_followed_yet_are_left_for_later(corpus: Corpus) -> None:

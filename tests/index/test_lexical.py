@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from index import lexical
 from index.derived import State
 from index.errors import CorpusBusyError, CorpusDamagedError, CorpusError
-from index.lexical import LexicalIndex, LexicalReader, analyze
+from index.lexical import ENOUGH, FACTOR, FEWEST, MOST, LexicalIndex, LexicalReader, analyze, worth_merging
 
 STATE = State("a store", 1)
 WORDS = ["drone", "weapon", "minister", "call", "iran", "russia", "deny", "send", "friday", "attack", "city", "water"]
@@ -323,3 +323,22 @@ def test_what_a_killed_writer_left_is_in_nobodys_way(tmp_path: Path) -> None:
             (tmp_path / f"{segment['segment_id'].replace('-', '')}.{opstamp}.del").write_bytes(b"half")
     LexicalIndex.open(tmp_path).change(add=[], remove=[1], state=State("s", 2))
     assert index.reader().keys() == [2]
+
+
+@given(sizes=st.lists(st.integers(1, 200_000), max_size=30))
+def test_only_many_segments_of_like_size_are_worth_merging(sizes: list[int]) -> None:
+    chosen = worth_merging(sizes)
+    assert len(sizes) > ENOUGH or not chosen
+    if chosen:
+        assert len(set(chosen)) == len(chosen) >= FEWEST
+        ordered = sorted(sizes[place] for place in chosen)
+        assert sum(ordered) <= MOST
+        assert all(size <= FACTOR * sum(ordered[:place]) for place, size in enumerate(ordered) if place)
+
+
+def test_segments_as_they_come_about_become_few() -> None:
+    sizes = [50_326, 50_171, 39_959, 32_480, 25_631, 21_861, 18_167, 14_332, 11_642, 10_730, 9092, 7617, 6567, 1439]
+    while chosen := worth_merging(sizes):
+        together = sum(sizes[place] for place in chosen)
+        sizes = [*(size for place, size in enumerate(sizes) if place not in chosen), together]
+    assert len(sizes) <= ENOUGH
