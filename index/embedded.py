@@ -2,8 +2,10 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from index.encoding import Vectors
 from index.engine import Found
 from index.errors import CorpusBusyError, CorpusDamagedError
 from index.lexical import LexicalIndex, LexicalReader
+from index.runtime import cores
 from index.store import Filters, Store
 from index.vectors import VectorIndex
 
@@ -66,12 +69,15 @@ class EmbeddedSnapshot:
         among = self.admitted(filters)
         return len(self) > 0 if among is None else len(among) > 0
 
-    def search(self, vector: Vectors, terms: Sequence[str], k: int, filters: Filters) -> Found:
+    def search(
+        self, vector: Callable[[], Vectors], terms: Sequence[str], k: int, filters: Filters, *, alone: bool = False
+    ) -> Found:
         among = self.admitted(filters)
-        return Found(
-            dense=self.vectors.search(vector[np.newaxis], k, among=among)[0],
-            lexical=self.lexical.search(terms, k, among=among),
-        )
+        lexical = partial(self.lexical.search, terms, k, among=among)
+        # Words need no vector: they are looked for while the question is encoded.
+        beside = _another_core().submit(lexical) if alone and cores() > 1 else None
+        [dense] = self.vectors.search(vector()[np.newaxis], k, among=among)
+        return Found(dense, beside.result() if beside else lexical())
 
 
 class Embedded:
@@ -321,3 +327,8 @@ def _told(texts: Iterable[tuple[int, str | None, str]]) -> Iterator[tuple[int, s
     """Yield key and all that is searched of each passage."""
     for key, title, text in texts:
         yield key, f"{title or ''}\n{text}"
+
+
+@cache
+def _another_core() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="lexical")

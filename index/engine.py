@@ -3,7 +3,7 @@
 Two of them: `embedded`, in the corpus' own folder, and `milvus`, a server that any number of processes share.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,10 +38,13 @@ class Snapshot(Protocol):
         """Whether the filters leave any passage."""
         ...
 
-    def search(self, vector: Vectors, terms: Sequence[str], k: int, filters: Filters) -> Found:
+    def search(
+        self, vector: Callable[[], Vectors], terms: Sequence[str], k: int, filters: Filters, *, alone: bool = False
+    ) -> Found:
         """Return at most `k` passages by each measure, of articles that `filters` admits.
 
-        vector: float32, shape (dim,), of unit length.
+        vector: returns the question's, float32, shape (dim,), of unit length; called once, it may take a while. alone:
+        whether nobody else asks now, so that another core can have a part of it. Raises what `vector` raises.
         """
         ...
 

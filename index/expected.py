@@ -1,6 +1,6 @@
-"""Questions that wait for their turn are encoded with the one whose turn it is: a row of several costs little more.
+"""Questions that are asked at the same time are encoded together: a row of several costs little more than one of them.
 
-Where few are answered at a time, and the others wait, no two of them would ever meet in the encoder.
+Whoever comes first takes along those who wait, for the encoder or for a thread to be answered in, and waits for nobody.
 """
 
 import threading
@@ -44,6 +44,10 @@ class Expected:
                 if not self._waiting[question]:
                     del self._waiting[question]
                     self._coming.pop(question, None)
+
+    def is_alone(self) -> bool:
+        """Whether one question is being asked at most."""
+        return len(self._waiting) < 2
 
     def vector(self, question: str) -> Vectors:
         """Return the question's vector, float32 of shape (dim,). Raises what the encoder raises."""

@@ -7,7 +7,7 @@ was made out of and how much of that is in it; that row is written after all it 
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -87,8 +87,12 @@ class MilvusSnapshot:
     def admits(self, filters: Filters) -> bool:
         return self.store.admits(filters) if filters else len(self) > 0
 
-    def search(self, vector: Vectors, terms: Sequence[str], k: int, filters: Filters) -> Found:
-        dense, lexical = self.server.search(vector, question(terms), k, expression=expression(filters), since=self.seen)
+    def search(
+        self, vector: Callable[[], Vectors], terms: Sequence[str], k: int, filters: Filters, *, alone: bool = False
+    ) -> Found:
+        del alone  # the server's cores are not ours to know
+        within = expression(filters)
+        dense, lexical = self.server.search(vector(), question(terms), k, expression=within, since=self.seen)
         return Found(dense=dense, lexical=lexical)
 
 

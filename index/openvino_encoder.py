@@ -12,7 +12,6 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from index.batching import Batching
 from index.encoder_folders import read_manifest
 from index.encoding import Context, Encoded, Vectors
 from index.late_chunking import cut, encode_apart, head, mean_by_span, unit
@@ -43,7 +42,7 @@ MOST_QUESTION_LANES = 4
 class OpenVinoEncoder:
     """A prepared encoder, in OpenVINO on the CPU. Safe to call from several threads.
 
-    Questions that are asked while others are being encoded are encoded together, with the same vectors as alone.
+    A few questions of one call are encoded together, with the same vectors as alone.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -59,12 +58,6 @@ class OpenVinoEncoder:
         # For several questions in one row.
         self._room = QUESTION_WIDTHS[-1] if manifest.packs else 0
         self._question_lanes = min(max(cores() // 2, 1), MOST_QUESTION_LANES)
-        self._question = Batching(
-            self._encode_row,
-            size=_room_for,
-            room=self._room,
-            lanes=self._question_lanes,
-        )
 
     @property
     def name(self) -> str:
@@ -88,8 +81,6 @@ class OpenVinoEncoder:
         rows = [] if any(len(ids) > QUESTION_WIDTHS[-1] for ids in tokens) else list(_rows_of(tokens, self._room))
         if not 0 < len(rows) <= MOST_ROWS:
             return self._encode(tokens)
-        if len(tokens) == 1:
-            return self._question(tokens[0])[np.newaxis]
         return np.array([*itertools.chain.from_iterable(map(self._encode_row, rows))])
 
     def encode_passages(self, passages: Sequence[Context]) -> list[Encoded]:

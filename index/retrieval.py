@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -148,12 +149,18 @@ class Retriever:
             return Retrieved(snapshot.generation, (), (), admitted=False, timings=clock.timings(), window=window)
         if former:
             clock.lap("superseded")
-        vector = self._expected.vector(question)
-        clock.lap("encode")
-        found = snapshot.search(vector, asked, 2 * self._depth, filters)
+
+        @cache
+        def vector() -> Vectors:
+            encoded = self._expected.vector(question)
+            clock.lap("encode")
+            return encoded
+
+        with self._expected.expecting(question):
+            found = snapshot.search(vector, asked, 2 * self._depth, filters, alone=self._expected.is_alone())
         dense, lexical = found.dense, found.lexical
         if former:
-            dense, lexical = _merged(dense, former.nearest(vector)), _merged(lexical, former.lexical)
+            dense, lexical = _merged(dense, former.nearest(vector())), _merged(lexical, former.lexical)
         ranked = fuse(dense, lexical)[: self._depth]
         clock.lap("search")
         readings = self._corpus.store.readings(ranked)
@@ -161,7 +168,7 @@ class Retriever:
             readings = joined(readings, former.readings, set(ranked))
         versions = former.versions if former else {}
         scored = max(top_k, TIMED) if window else top_k
-        candidates = _score(vector, asked, readings, lexical, snapshot, scored, versions)
+        candidates = _score(vector(), asked, readings, lexical, snapshot, scored, versions)
         clock.lap("score")
         if window:
             candidates = self._by_time(candidates, window, top_k)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +76,9 @@ def recall_of(corpus: Corpus, questions: Sequence[str]) -> float:
     exact = exact_nearest(vectors, corpus.store.vectors_since(0), min(RECALL, corpus.store.passages()))
     shares = []
     for vector, nearest in zip(vectors, exact, strict=True):
-        found = {one.key for one in corpus.snapshot.search(vector, [], len(nearest), Filters()).dense}
+        found = {
+            one.key for one in corpus.snapshot.search(partial(np.asarray, vector), [], len(nearest), Filters()).dense
+        }
         shares.append(len(found & nearest) / len(nearest))
     return float(np.mean(shares))
 

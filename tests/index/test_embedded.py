@@ -65,7 +65,7 @@ def segments_in(folder: Path) -> set[str]:
 
 def nearest(corpus: Corpus, question: str, filters: Filters | None = None) -> list[int]:
     [vector] = ENCODER.encode_questions([question])
-    return [one.key for one in corpus.snapshot.search(vector, [], 5, filters or Filters()).dense]
+    return [one.key for one in corpus.snapshot.search(lambda: vector, [], 5, filters or Filters()).dense]
 
 
 def test_tidying_makes_segments_that_find_the_same_and_are_kept(corpus: Corpus) -> None:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from index.articles import Article, Span
 from index.encoder_folders import prepare
 from index.encoding import DEFAULT_MODEL, Context, Encoder, load_encoder
 from index.errors import EncoderError, WeightsError
+from index.expected import Expected
 from index.openvino_encoder import OpenVinoEncoder
 from index.testing import HashingEncoder, check_encoder_contract
 from index.torch_encoder import DEFAULT_SHA256, TorchEncoder
@@ -143,12 +145,15 @@ def test_a_question_has_the_same_vector_to_the_last_bit_whoever_else_asks(real_e
         rows.append(len(questions))
         return served(questions)
 
-    with pytest.MonkeyPatch.context() as patched, ThreadPoolExecutor(len(ASKED)) as threads:
-        patched.setattr(real_encoder._question, "_serve", counted)
-        together = list(threads.map(lambda question: real_encoder.encode_questions([question])[0], ASKED))
+    expected = Expected(real_encoder)
+    with pytest.MonkeyPatch.context() as patched, ThreadPoolExecutor(len(ASKED)) as threads, ExitStack() as asked:
+        patched.setattr(real_encoder, "_encode_row", counted)
+        for question in ASKED:
+            asked.enter_context(expected.expecting(question))
+        together = list(threads.map(expected.vector, ASKED))
     assert np.array_equal(alone, together)
     assert max(rows) > 1, "no two questions shared a row"
-    assert sum(rows) == len(ASKED)
+    assert sum(rows) == len(set(ASKED))
 
 
 @model

@@ -98,3 +98,13 @@ def test_what_fails_together_is_tried_alone() -> None:
             expected.vector("impossible")
         assert len(expected.vector("who?")) == encoder.dim
     assert encoder.given == [["impossible", "who?"], ["who?"]]
+
+
+def test_one_is_alone_and_two_are_not() -> None:
+    expected = Expected(HashingEncoder())
+    assert expected.is_alone()
+    with expected.expecting("who?"):
+        assert expected.is_alone()
+        with expected.expecting("why?"):
+            assert not expected.is_alone()
+    assert expected.is_alone()
