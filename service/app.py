@@ -76,6 +76,8 @@ def serve(settings: Settings) -> None:
     # Imported here: whoever only builds the application needs no server.
     import uvicorn
 
+    from service.processes import serve_several
+
     several = settings.workers > 1
     folder = tempfile.TemporaryDirectory(prefix="quoteline-metrics-") if several else None
     if folder is not None:
@@ -84,11 +86,10 @@ def serve(settings: Settings) -> None:
     # uvicorn finishes its work and then sends itself the signal again, for whoever had a handler before it.
     signal.signal(signal.SIGTERM, _leave)
     try:
-        uvicorn.run(
-            "service.app:create_worker_app" if several else create_app(settings),
-            factory=several,
-            **server_options(settings),
-        )
+        if several:
+            serve_several("service.app:create_worker_app", **server_options(settings))
+        else:
+            uvicorn.run(create_app(settings), **server_options(settings))
     finally:
         if folder is not None:
             folder.cleanup()
