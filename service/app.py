@@ -68,7 +68,7 @@ _WARMING = (
     "Is there anybody who can say what all of these articles are about, and when and why?",
 )
 # What stands for passages before there are any: this sentence, so many times.
-_WARMING_SENTENCE, _WARMING_TIMES = "The weather was as fine as it had been the day before.", (1, 12, 23)
+_WARMING_SENTENCE, _WARMING_TIMES = "The weather was as fine as it had been the day before.", (1, 10, 23)
 
 
 def serve(settings: Settings) -> None:

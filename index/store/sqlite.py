@@ -3,6 +3,8 @@
 import json
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,8 +25,13 @@ from index.store.rows import Row
 PATIENCE = 60.0
 # How the copy of a backup of an older format is called, followed by a number, while it is upgraded and brought back.
 ASIDE = ".restore."
-# Bytes that the system is asked to read at a time; of more, it may read the first part alone.
-_AHEAD = 1 << 20
+# The system is asked to read a megabyte at a time; of more, it may read the first part alone.
+_READ_AHEAD = """
+import os, sys
+file = os.open(sys.argv[1], os.O_RDONLY)
+for start in range(0, os.fstat(file).st_size, 1 << 20):
+    os.posix_fadvise(file, start, 1 << 20, os.POSIX_FADV_WILLNEED)
+"""
 
 TABLES = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -252,15 +259,12 @@ class Sqlite:
         return not row["busy"]
 
     def read_ahead(self) -> None:
-        if not hasattr(os, "posix_fadvise"):
-            return
-        size = self.path.stat().st_size
-        if size > _memory_left() / 2:
-            return
         # A question reads some fifty passages from all over the file, and would wait for the disk each time.
-        with self.path.open("rb") as file:
-            for start in range(0, size, _AHEAD):
-                os.posix_fadvise(file.fileno(), start, _AHEAD, os.POSIX_FADV_WILLNEED)
+        if hasattr(os, "posix_fadvise") and self.path.stat().st_size <= _memory_left() / 2:
+            # In a process of its own: to close the file in this one would end all locks that SQLite has on it here, and
+            # others would write what it still reads.
+            command = [sys.executable, "-I", "-S", "-c", _READ_AHEAD, str(self.path)]
+            subprocess.run(command, check=False, stdin=subprocess.DEVNULL)  # noqa: S603 (our own program)
 
     def among(self, column: str) -> str:
         return f"{column} IN (SELECT value FROM json_each(?))"

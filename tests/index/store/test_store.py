@@ -638,6 +638,18 @@ def test_nothing_is_read_ahead_that_there_is_no_room_for(
     assert not within_seconds(0.2, lambda: is_in_memory(path))
 
 
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="the system does not tell what is locked")
+def test_reading_ahead_keeps_the_locks_that_tell_other_processes_of_this_one(embedded: Store, path: Path) -> None:
+    def locks() -> int:
+        return Path("/proc/locks").read_text(encoding="ascii").count(f":{path.stat().st_ino} ")
+
+    embedded.counts()
+    before = locks()
+    assert before
+    embedded.read_ahead()
+    assert locks() == before
+
+
 def forget(path: Path) -> None:
     """Have the system forget what it holds of a file."""
     with path.open("rb") as file:
