@@ -332,12 +332,10 @@ class _Keeper(threading.Thread):
 
 
 def _lanes(settings: Settings) -> int:
-    """Return how many questions a process answers at a time.
-
-    Each takes a core, and two in one process wait for one another's Python; who asks a server waits for that, too.
-    """
-    alone = settings.workers == 1
-    return max(cores() // settings.workers, 1 if not settings.index and not alone else 2)
+    """Return how many questions a process answers at a time: each takes a core."""
+    # While one waits, for a server such as Milvus or for the other's Python, there is a second.
+    least = 2 if settings.index or settings.workers == 1 else 1
+    return max(cores() // settings.workers, least)
 
 
 def _give_memory_back() -> None:
