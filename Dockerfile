@@ -10,11 +10,14 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_PROGRESS_BAR=off
 WORKDIR /build
 # The base's pip installs into both environments. It is not in what ships: what is not there cannot be attacked.
 COPY requirements-serve.lock ./
-# Of OpenVINO, the parts for Intel's GPUs and NPUs are left out: 60 MB that nothing here loads.
+# 150 MB that nothing here loads are left out: of OpenVINO what is for Intel's GPUs and NPUs, and for models of other
+# kinds than its own; tests of pandas, which Milvus' client wants, and of numpy.
 RUN python -m venv --without-pip /opt/quoteline && \
     pip --python /opt/quoteline/bin/python install -r requirements-serve.lock && \
-    cd /opt/quoteline/lib/python3.11/site-packages/openvino/libs && \
-    rm -f libopenvino_intel_gpu_plugin.so libopenvino_intel_npu_plugin.so cache.json
+    cd /opt/quoteline/lib/python3.11/site-packages && \
+    find openvino/libs -name 'libopenvino_*_frontend.so.*' ! -name '*_ir_*' -delete && \
+    (cd openvino && rm -r include libs/libopenvino_intel_[gn]pu_plugin.so libs/cache.json) && \
+    find pandas numpy -type d -name tests -prune -exec rm -rf {} +
 COPY requirements.lock ./
 RUN python -m venv --without-pip /opt/prepare && \
     pip --python /opt/prepare/bin/python install -r requirements.lock

@@ -108,7 +108,7 @@ def measure(dataset: Dataset, search: Search) -> Quality:
 def search_ours(corpus: Corpus, ranker: Ranker) -> Search:
     """Return the product's own search, as the answering side calls it; without a reader it is fusion's."""
     retriever = Retriever(corpus)
-    sentences: dict[str, tuple[Span, ...]] = {}
+    sentences: dict[str, Sequence[Span]] = {}
 
     def place(passage: Passage) -> Place:
         if passage.article_id not in sentences:

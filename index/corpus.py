@@ -75,7 +75,7 @@ class Outcome:
 class _Split:
     """The sentences of an article, and its passages as ranges of them; no more than its content decides on them."""
 
-    sentences: tuple[Span, ...]
+    sentences: Sequence[Span]
     groups: tuple[tuple[int, int], ...]
 
 
@@ -86,7 +86,7 @@ class _Prepared:
     article: Article
     version: int
     replaces: bool
-    sentences: tuple[Span, ...]
+    sentences: Sequence[Span]
     groups: tuple[tuple[int, int], ...]
     digest: str = ""
 

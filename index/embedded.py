@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from index.derived import State, lost_changes
+from index.derived import Neighbour, State, lost_changes
 from index.encoding import Vectors
 from index.engine import Found
 from index.errors import CorpusBusyError, CorpusDamagedError
@@ -22,6 +22,8 @@ from index.vectors import VectorIndex
 
 # Filters whose passages are kept in mind, of one generation: those of the keys and collections that are asked most.
 KEPT_FILTERS = 32
+# Questions whose nearest are kept until they are asked; who asked may have gone away.
+KEPT_AHEAD = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +52,27 @@ class Admitted:
         return keys
 
 
+class _Ahead:
+    """The nearest of questions that were searched before they were asked, each for whoever asks it first.
+
+    Safe to use from several threads.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[bytes, int], list[Neighbour]] = OrderedDict()
+
+    def keep(self, vector: Vectors, k: int, nearest: list[Neighbour]) -> None:
+        with self._lock:
+            self._kept[vector.tobytes(), k] = nearest
+            if len(self._kept) > KEPT_AHEAD:
+                self._kept.popitem(last=False)
+
+    def take(self, vector: Vectors, k: int) -> list[Neighbour] | None:
+        with self._lock:
+            return self._kept.pop((vector.tobytes(), k), None)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class EmbeddedSnapshot:
     """The two indexes as they stood at one generation of the store."""
@@ -58,6 +81,7 @@ class EmbeddedSnapshot:
     lexical: LexicalReader
     vectors: VectorIndex
     admitted: Admitted
+    _ahead: _Ahead = field(default_factory=_Ahead, init=False)
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -70,14 +94,28 @@ class EmbeddedSnapshot:
         return len(self) > 0 if among is None else len(among) > 0
 
     def search(
-        self, vector: Callable[[], Vectors], terms: Sequence[str], k: int, filters: Filters, *, alone: bool = False
+        self, vectors: Callable[[], Vectors], terms: Sequence[str], k: int, filters: Filters, *, alone: bool = False
     ) -> Found:
         among = self.admitted(filters)
         lexical = partial(self.lexical.search, terms, k, among=among)
         # Words need no vector: they are looked for while the question is encoded.
         beside = _another_core().submit(lexical) if alone and cores() > 1 else None
-        [dense] = self.vectors.search(vector()[np.newaxis], k, among=among)
+        dense = self._nearest(vectors(), k, among)
         return Found(dense, beside.result() if beside else lexical())
+
+    def _nearest(self, vectors: Vectors, k: int, among: NDArray[np.int64] | None) -> list[Neighbour]:
+        """Return the nearest of the first of `vectors`.
+
+        Where it may find anything, so may the others, most likely: the codes are read once for all of them.
+        """
+        if among is not None:
+            return self.vectors.search(vectors[:1], k, among=among)[0]
+        if nearest := self._ahead.take(vectors[0], k):
+            return nearest
+        first, *others = self.vectors.search(vectors, k)
+        for vector, found in zip(vectors[1:], others, strict=True):
+            self._ahead.keep(vector, k, found)
+        return first
 
 
 class Embedded:

@@ -39,12 +39,13 @@ class Snapshot(Protocol):
         ...
 
     def search(
-        self, vector: Callable[[], Vectors], terms: Sequence[str], k: int, filters: Filters, *, alone: bool = False
+        self, vectors: Callable[[], Vectors], terms: Sequence[str], k: int, filters: Filters, *, alone: bool = False
     ) -> Found:
         """Return at most `k` passages by each measure, of articles that `filters` admits.
 
-        vector: returns the question's, float32, shape (dim,), of unit length; called once, it may take a while. alone:
-        whether nobody else asks now, so that another core can have a part of it. Raises what `vector` raises.
+        vectors: returns the question's, and behind it those of questions that are likely to be asked next, float32,
+        shape (n, dim), of unit length; called once, it may take a while. alone: whether nobody else asks now, so that
+        another core can have a part of it. Raises what `vectors` raises.
         """
         ...
 

@@ -10,6 +10,8 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from itertools import islice
 
+import numpy as np
+
 from index.encoding import Encoder, Vectors
 
 # Questions in a row: four of common length fill the encoder's widest one.
@@ -49,13 +51,16 @@ class Expected:
         """Whether one question is being asked at most."""
         return len(self._waiting) < 2
 
-    def vector(self, question: str) -> Vectors:
-        """Return the question's vector, float32 of shape (dim,). Raises what the encoder raises."""
+    def vectors(self, question: str) -> Vectors:
+        """Return the question's vector, and those of others that were encoded now, float32 of shape (n, dim).
+
+        The others are going to be asked for next. Raises what the encoder raises.
+        """
         with self._lock:
             coming = self._coming.get(question)
             together = {} if coming else self._taken(question)
         if coming is not None and coming.exception() is None:
-            return coming.result()
+            return coming.result()[np.newaxis]
         try:
             vectors = self._encoder.encode_questions(list(together or [question]))
         except BaseException as error:
@@ -65,8 +70,7 @@ class Expected:
             raise
         for one, vector in zip(together.values(), vectors, strict=False):
             one.set_result(vector)
-        first: Vectors = vectors[0]
-        return first
+        return vectors
 
     def _taken(self, question: str) -> dict[str, Future[Vectors]]:
         """Return what is encoded in one row: `question`, and those that wait next. From now on they are coming."""

@@ -88,11 +88,11 @@ class MilvusSnapshot:
         return self.store.admits(filters) if filters else len(self) > 0
 
     def search(
-        self, vector: Callable[[], Vectors], terms: Sequence[str], k: int, filters: Filters, *, alone: bool = False
+        self, vectors: Callable[[], Vectors], terms: Sequence[str], k: int, filters: Filters, *, alone: bool = False
     ) -> Found:
         del alone  # the server's cores are not ours to know
         within = expression(filters)
-        dense, lexical = self.server.search(vector(), question(terms), k, expression=within, since=self.seen)
+        dense, lexical = self.server.search(vectors()[0], question(terms), k, expression=within, since=self.seen)
         return Found(dense=dense, lexical=lexical)
 
 

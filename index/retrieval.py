@@ -151,16 +151,17 @@ class Retriever:
             clock.lap("superseded")
 
         @cache
-        def vector() -> Vectors:
-            encoded = self._expected.vector(question)
+        def vectors() -> Vectors:
+            encoded = self._expected.vectors(question)
             clock.lap("encode")
             return encoded
 
         with self._expected.expecting(question):
-            found = snapshot.search(vector, asked, 2 * self._depth, filters, alone=self._expected.is_alone())
+            found = snapshot.search(vectors, asked, 2 * self._depth, filters, alone=self._expected.is_alone())
+        vector = vectors()[0]
         dense, lexical = found.dense, found.lexical
         if former:
-            dense, lexical = _merged(dense, former.nearest(vector())), _merged(lexical, former.lexical)
+            dense, lexical = _merged(dense, former.nearest(vector)), _merged(lexical, former.lexical)
         ranked = fuse(dense, lexical)[: self._depth]
         clock.lap("search")
         readings = self._corpus.store.readings(ranked)
@@ -168,7 +169,7 @@ class Retriever:
             readings = joined(readings, former.readings, set(ranked))
         versions = former.versions if former else {}
         scored = max(top_k, TIMED) if window else top_k
-        candidates = _score(vector(), asked, readings, lexical, snapshot, scored, versions)
+        candidates = _score(vector, asked, readings, lexical, snapshot, scored, versions)
         clock.lap("score")
         if window:
             candidates = self._by_time(candidates, window, top_k)

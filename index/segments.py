@@ -211,7 +211,7 @@ class Segment:
         vectors = np.frombuffer(content, dtype=np.float16, count=file.rows * dim).reshape(file.rows, dim)
         keys = np.frombuffer(content, dtype=np.int64, count=file.rows, offset=vectors.nbytes)
         codes = np.frombuffer(content, dtype=np.uint8, offset=vectors.nbytes + keys.nbytes)
-        return cls(file, keys, vectors, content, faiss.deserialize_index(codes) if len(codes) else None)
+        return cls(file, keys, vectors, content, _searchable(codes) if len(codes) else None)
 
     def rows_of(self, keys: Keys) -> Rows:
         """Return the rows of those of `keys` that are here, in the order of `keys`."""
@@ -219,35 +219,46 @@ class Segment:
         found: Rows = places[self.keys[places] == keys]
         return found
 
-    def candidates(self, query: Vectors, k: int, wanted: Mask | Rows | None) -> "Candidates":
-        """Return rows that may be among the `k` nearest.
+    def candidates(self, queries: Vectors, k: int, wanted: Mask | Rows | None) -> "list[Candidates]":
+        """Return for each query rows that may be among its `k` nearest; several cost less than one after another.
 
-        wanted: which rows may be found, as a mask of all rows or as their numbers; all of them where it is None.
+        queries: shape (n, dim). wanted: which rows may be found, as a mask of all rows or as their numbers; all of them
+        where it is None.
         """
         if wanted is not None and wanted.dtype != np.bool_:
-            return Candidates(self, wanted.astype(np.int64), None)
+            return [Candidates(self, wanted.astype(np.int64), None)] * len(queries)
         many = CANDIDATES + 2 * k
         within = len(self) if wanted is None else int(np.count_nonzero(wanted))
         asked = many if within == len(self) else int(1.2 * many * len(self) / max(within, 1))
         few = within <= many or within <= asked / EXACT_IN_CANDIDATES + len(self) / EXACT_IN_CODES
-        if self._codes is not None and not few:
-            while asked < len(self):
-                rows, estimates = self._by_codes(query, asked)
-                if wanted is not None:
-                    mine = wanted[rows]
-                    rows, estimates = rows[mine], estimates[mine]
-                if len(rows) >= many or wanted is None:
-                    return Candidates(self, rows, estimates)
-                # What is wanted lies far from the question: look further.
-                asked *= WIDER
+        if self._codes is None or few or asked >= len(self):
+            return [self._all(wanted)] * len(queries)
+        found = self._by_codes(queries, asked)
+        if wanted is None:
+            return found
+        return [self._wanted(*each, wanted, asked, many) for each in zip(queries, found, strict=True)]
+
+    def _all(self, wanted: NDArray[Any] | None) -> "Candidates":
         rows = np.arange(len(self), dtype=np.int64) if wanted is None else np.flatnonzero(wanted)
         return Candidates(self, rows, None)
 
-    def _by_codes(self, query: Vectors, many: int) -> tuple[Rows, Vectors]:
+    def _wanted(self, query: Vectors, found: "Candidates", wanted: NDArray[Any], asked: int, many: int) -> "Candidates":
+        """Return those of `found`, the nearest `asked` rows, that are wanted: at least `many`, or all there are."""
+        while True:
+            mine = found.only(wanted[found.rows])
+            if len(mine.rows) >= many:
+                return mine
+            # What is wanted lies far from the question: look further.
+            asked *= WIDER
+            if asked >= len(self):
+                return self._all(wanted)
+            [found] = self._by_codes(query[np.newaxis], asked)
+
+    def _by_codes(self, queries: Vectors, many: int) -> "list[Candidates]":
         # One thread for one search: many are asked at once, and OpenMP's threads wait by spinning.
         faiss.omp_set_num_threads(1)
-        [estimates], [rows] = self._codes.search(query[np.newaxis], many)
-        return rows[rows != -1], estimates[rows != -1]
+        estimates, rows = self._codes.search(queries, many)
+        return [Candidates(self, *each).only(each[0] != -1) for each in zip(rows, estimates, strict=True)]
 
     def scores(self, rows: Rows, query: Vectors) -> Vectors:
         """Return the cosines of `query` and of the vectors of `rows`, exactly."""
@@ -265,6 +276,10 @@ class Candidates:
     segment: Segment
     rows: Rows
     estimates: Vectors | None
+
+    def only(self, chosen: Mask) -> "Candidates":
+        """Return those that `chosen` marks."""
+        return Candidates(self.segment, self.rows[chosen], None if self.estimates is None else self.estimates[chosen])
 
 
 def narrowed(found: Sequence[Candidates], k: int) -> Iterator[tuple[Segment, Rows]]:
@@ -324,6 +339,14 @@ def build(folder: Path, sources: Sequence[Source], *, threads: int) -> tuple[Seg
         unfinished.unlink(missing_ok=True)
         raise
     return Segment.open(folder, facts, dim), order
+
+
+def _searchable(codes: NDArray[np.uint8]) -> Any:  # noqa: ANN401 (FAISS has no types)
+    index: Any = faiss.deserialize_index(codes)
+    # Blocks of several queries for each code that is read, and a reservoir, as many are asked for.
+    fast: Any = faiss.downcast_index(index.index)
+    fast.implem = 15
+    return index
 
 
 def _facts(file: BufferedRandom, name: str, rows: int) -> SegmentFile:

@@ -174,19 +174,20 @@ class VectorIndex:
         self._check(queries)
         if k < 1 or not len(self) or (among is not None and not len(among)):
             return [[] for _ in queries]
+        queries = np.ascontiguousarray(queries)
         wanted = None if among is None else self._filters.of(among)
         recent = None if wanted is None else wanted.recent(self._recent)
-        parts = [part.alive if wanted is None else wanted.part(part) for part in self._parts]
-        return [self._nearest(np.ascontiguousarray(query), k, recent, parts) for query in queries]
+        found = [
+            part.segment.candidates(queries, k, part.alive if wanted is None else wanted.part(part))
+            for part in self._parts
+        ]
+        return [self._nearest(query, k, recent, [some[n] for some in found]) for n, query in enumerate(queries)]
 
     def _nearest(
-        self, query: Vectors, k: int, recent: Mask | None, parts: Sequence[Mask | Rows | None]
+        self, query: Vectors, k: int, recent: Mask | None, candidates: Sequence[Candidates]
     ) -> list[Neighbour]:
         rows, scores = self._recent.nearest(query, k, recent)
         found = [(self._recent.keys[rows], scores)]
-        candidates: list[Candidates] = [
-            part.segment.candidates(query, k, wanted) for part, wanted in zip(self._parts, parts, strict=True)
-        ]
         for segment, near in narrowed(candidates, k):
             exact = segment.scores(near, query)
             places = best(exact, k)

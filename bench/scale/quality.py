@@ -77,7 +77,10 @@ def recall_of(corpus: Corpus, questions: Sequence[str]) -> float:
     shares = []
     for vector, nearest in zip(vectors, exact, strict=True):
         found = {
-            one.key for one in corpus.snapshot.search(partial(np.asarray, vector), [], len(nearest), Filters()).dense
+            one.key
+            for one in corpus.snapshot.search(
+                partial(np.asarray, vector[np.newaxis]), [], len(nearest), Filters()
+            ).dense
         }
         shares.append(len(found & nearest) / len(nearest))
     return float(np.mean(shares))

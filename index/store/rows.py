@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +65,38 @@ class Readings:
     term_counts: NDArray[np.uint32]
 
 
+class Spans(Sequence[Span]):
+    """Spans that are made when they are looked at: of an article's hundreds of sentences, few are."""
+
+    __slots__ = ("_offsets",)
+
+    def __init__(self, offsets: NDArray[np.int32]) -> None:
+        """offsets: shape (n, 2)."""
+        self._offsets = offsets
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    @overload
+    def __getitem__(self, place: int) -> Span: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Span, ...]: ...
+
+    def __getitem__(self, place: int | slice) -> Span | tuple[Span, ...]:
+        found = self._offsets[place].tolist()
+        return tuple(Span(*offsets) for offsets in found) if isinstance(place, slice) else Span(*found)
+
+    def __iter__(self) -> Iterator[Span]:
+        return iter(self[:])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Spans) and np.array_equal(self._offsets, other._offsets)
+
+    def __hash__(self) -> int:
+        return hash(self._offsets.tobytes())
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One version of an article as the store holds it; `article.collection` is the collection that it belongs to.
@@ -77,7 +109,7 @@ class Record:
     version: int
     current: bool
     digest: str
-    sentences: tuple[Span, ...]
+    sentences: Sequence[Span]
     generation: int
     added_at: float
 
@@ -212,8 +244,7 @@ def record_from(values: Sequence[Any]) -> Record:
         path=path,
         collection=collection,
     )
-    offsets = np.frombuffer(sentences, dtype=np.int32).tolist()
-    spans = tuple(map(Span, offsets[::2], offsets[1::2]))
+    spans = Spans(np.frombuffer(sentences, dtype=np.int32).reshape(-1, 2))
     return Record(article, version, bool(current), digest, spans, generation, added_at)
 
 

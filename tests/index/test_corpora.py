@@ -108,8 +108,8 @@ def test_a_title_is_searched_with_each_passage(corpus: Corpus) -> None:
 def test_the_best_of_both_measures_is_first_and_scores_fall(corpus: Corpus) -> None:
     add(corpus, *(article(f"a{n:02}", f"Town {n} has a mill. The mayor of town {n} slept.") for n in range(40)))
     encoder, snapshot = corpus.encoder, corpus.snapshot
-    [vector] = encoder.encode_questions(["the mayor of town 23"])
-    result = snapshot.search(lambda: vector, ["mayor", "town", "23"], 10, Filters())
+    vectors = encoder.encode_questions(["the mayor of town 23"])
+    result = snapshot.search(lambda: vectors, ["mayor", "town", "23"], 10, Filters())
     [key] = corpus.store.passages_of(Filters(article_ids=("a23",)))
     for measure in (result.dense, result.lexical):
         assert measure[0].key == key
@@ -121,19 +121,19 @@ def test_the_best_of_both_measures_is_first_and_scores_fall(corpus: Corpus) -> N
 
 def test_bm25_finds_only_what_holds_a_term(corpus: Corpus) -> None:
     add(corpus, article("a", "Iran denies the report."), article("b", "Rain fell on the harbour."))
-    [vector] = corpus.encoder.encode_questions(["rain"])
+    vectors = corpus.encoder.encode_questions(["rain"])
     [key] = corpus.store.passages_of(Filters(article_ids=("b",)))
-    assert [one.key for one in corpus.snapshot.search(lambda: vector, ["rain"], 10, Filters()).lexical] == [key]
-    assert not corpus.snapshot.search(lambda: vector, ["nowher"], 10, Filters()).lexical
-    assert not corpus.snapshot.search(lambda: vector, [], 10, Filters()).lexical
+    assert [one.key for one in corpus.snapshot.search(lambda: vectors, ["rain"], 10, Filters()).lexical] == [key]
+    assert not corpus.snapshot.search(lambda: vectors, ["nowher"], 10, Filters()).lexical
+    assert not corpus.snapshot.search(lambda: vectors, [], 10, Filters()).lexical
 
 
 def test_equals_stand_in_the_order_of_their_articles(corpus: Corpus) -> None:
     add(corpus, *(article(f"a{n:02}", "The mayor denied it.", title=None) for n in (5, 3, 9, 1)))
     candidates = Retriever(corpus).retrieve("Did the mayor deny it?", top_k=10).candidates
     assert [one.sentence.article_id for one in candidates] == ["a01", "a03", "a05", "a09"]
-    [vector] = corpus.encoder.encode_questions(["mayor"])
-    for measure in (result := corpus.snapshot.search(lambda: vector, ["mayor"], 10, Filters())).dense, result.lexical:
+    vectors = corpus.encoder.encode_questions(["mayor"])
+    for measure in (result := corpus.snapshot.search(lambda: vectors, ["mayor"], 10, Filters())).dense, result.lexical:
         assert [one.key for one in measure] == sorted(one.key for one in measure)
 
 

@@ -1,7 +1,9 @@
 import json
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +12,12 @@ from numpy.typing import NDArray
 from index import embedded, lexical, vectors
 from index.articles import Article, Span
 from index.corpus import Corpus
+from index.derived import Neighbour
 from index.embedded import Embedded, EmbeddedSnapshot
+from index.encoding import Vectors
 from index.store import Filters, sqlite, store
 from index.testing import HashingEncoder
+from index.vectors import VectorIndex
 
 ENCODER = HashingEncoder()
 WORDS = [
@@ -64,8 +69,8 @@ def segments_in(folder: Path) -> set[str]:
 
 
 def nearest(corpus: Corpus, question: str, filters: Filters | None = None) -> list[int]:
-    [vector] = ENCODER.encode_questions([question])
-    return [one.key for one in corpus.snapshot.search(lambda: vector, [], 5, filters or Filters()).dense]
+    vectors = ENCODER.encode_questions([question])
+    return [one.key for one in corpus.snapshot.search(lambda: vectors, [], 5, filters or Filters()).dense]
 
 
 def test_tidying_makes_segments_that_find_the_same_and_are_kept(corpus: Corpus) -> None:
@@ -245,3 +250,50 @@ def test_no_more_filters_are_kept_than_a_few(corpus: Corpus) -> None:
     for number in range(embedded.KEPT_FILTERS + 5):
         corpus.snapshot.admits(Filters(sources=(f"source {number}",)))
     assert len(engine_of(corpus)._snapshot.admitted._kept) == embedded.KEPT_FILTERS
+
+
+def test_those_who_wait_are_searched_along_and_find_what_they_would_find_alone(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(corpus, *range(40))
+    asked = ENCODER.encode_questions([f"a {word} and more" for word in WORDS])
+    alone = [corpus.snapshot.search(partial(np.copy, one[np.newaxis]), [], 5, Filters()).dense for one in asked]
+    searched: list[int] = []
+    search = VectorIndex.search
+
+    def counted(self: VectorIndex, queries: Vectors, k: int, **rest: Any) -> list[list[Neighbour]]:  # noqa: ANN401
+        searched.append(len(queries))
+        return search(self, queries, k, **rest)
+
+    monkeypatch.setattr(VectorIndex, "search", counted)
+    together = [corpus.snapshot.search(lambda: asked, [], 5, Filters()).dense]
+    together += [corpus.snapshot.search(partial(np.copy, one[np.newaxis]), [], 5, Filters()).dense for one in asked[1:]]
+    assert together == alone
+    assert searched == [len(asked)]
+
+
+def test_what_was_searched_before_a_change_is_not_what_is_found_after_it(corpus: Corpus) -> None:
+    add(corpus, *range(12))
+    asked = ENCODER.encode_questions([f"what of {WORDS[1]}?", f"what of {WORDS[2]}?"])
+    corpus.snapshot.search(lambda: asked, [], 50, Filters())
+    add(corpus, 12, 13, 14)
+    assert len(corpus.snapshot.search(lambda: asked[1:], [], 50, Filters()).dense) == 15
+
+
+def test_nobody_is_searched_along_where_a_filter_is_asked_with(corpus: Corpus) -> None:
+    add(corpus, 1, 2, collection="news")
+    add(corpus, 3, 4, 5)
+    asked = ENCODER.encode_questions(["what of iran?", "what of russia?"])
+    news = Filters(collections=("news",))
+    assert len(corpus.snapshot.search(lambda: asked, [], 50, news).dense) == 2
+    assert len(corpus.snapshot.search(lambda: asked[1:], [], 50, Filters()).dense) == 5
+    assert len(corpus.snapshot.search(lambda: asked[1:], [], 50, news).dense) == 2
+
+
+def test_few_who_went_away_are_remembered(corpus: Corpus) -> None:
+    add(corpus, 1)
+    for number in range(embedded.KEPT_AHEAD):
+        asked = ENCODER.encode_questions([f"now {number}", f"then {number}", f"never {number}"])
+        corpus.snapshot.search(partial(np.copy, asked), [], 5, Filters())
+    assert isinstance(corpus.snapshot, EmbeddedSnapshot)
+    assert len(corpus.snapshot._ahead._kept) == embedded.KEPT_AHEAD

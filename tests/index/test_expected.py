@@ -30,7 +30,7 @@ class Noting(HashingEncoder):
 
 def test_who_comes_alone_goes_alone() -> None:
     encoder = Noting()
-    assert np.array_equal(Expected(encoder).vector("why?"), HashingEncoder().encode_questions(["why?"])[0])
+    assert np.array_equal(Expected(encoder).vectors("why?")[0], HashingEncoder().encode_questions(["why?"])[0])
     assert encoder.given == [["why?"]]
 
 
@@ -41,7 +41,7 @@ def test_those_who_wait_are_encoded_with_the_first_and_each_gets_its_own_vector(
         for question in questions:
             waiting.enter_context(expected.expecting(question))
         for question in questions:
-            vector = expected.vector(question)
+            vector = expected.vectors(question)[0]
             assert np.array_equal(vector, HashingEncoder().encode_questions([question])[0])
     assert encoder.given == [questions[:TOGETHER], questions[TOGETHER:]]
 
@@ -52,8 +52,8 @@ def test_whoever_waits_no_longer_is_forgotten() -> None:
     with expected.expecting("who left?"):
         pass
     with expected.expecting("who left, too?"):
-        expected.vector("why?")
-    expected.vector("who left, too?")
+        expected.vectors("why?")
+    expected.vectors("who left, too?")
     assert encoder.given == [["why?", "who left, too?"], ["who left, too?"]]
 
 
@@ -61,8 +61,8 @@ def test_two_who_wait_with_the_same_question_share_its_vector() -> None:
     encoder = Noting()
     expected = Expected(encoder)
     with expected.expecting("why?"), expected.expecting("why?"):
-        expected.vector("why?")
-        expected.vector("why?")
+        expected.vectors("why?")
+        expected.vectors("why?")
     assert encoder.given == [["why?"]]
 
 
@@ -70,8 +70,8 @@ def test_nobody_waits_for_a_long_question_of_somebody_else() -> None:
     encoder, long = Noting(), "why " * LONGEST
     expected = Expected(encoder)
     with expected.expecting(long), expected.expecting("who?"):
-        expected.vector("when?")
-        expected.vector(long)
+        expected.vectors("when?")
+        expected.vectors(long)
     assert encoder.given == [["when?", "who?"], [long]]
 
 
@@ -80,12 +80,12 @@ def test_a_question_that_is_being_encoded_with_another_is_not_encoded_twice() ->
     encoder.open.clear()
     expected = Expected(encoder)
     with expected.expecting("who?"), ThreadPoolExecutor(2) as threads:
-        first = threads.submit(expected.vector, "when?")
+        first = threads.submit(expected.vectors, "when?")
         while not encoder.given:
             threading.Event().wait(0.001)
-        second = threads.submit(expected.vector, "who?")
+        second = threads.submit(expected.vectors, "who?")
         encoder.open.set()
-        assert np.array_equal(second.result(10), HashingEncoder().encode_questions(["who?"])[0])
+        assert np.array_equal(second.result(10)[0], HashingEncoder().encode_questions(["who?"])[0])
         first.result(10)
     assert encoder.given == [["when?", "who?"]]
 
@@ -95,8 +95,8 @@ def test_what_fails_together_is_tried_alone() -> None:
     expected = Expected(encoder)
     with expected.expecting("who?"):
         with pytest.raises(RuntimeError, match="impossible"):
-            expected.vector("impossible")
-        assert len(expected.vector("who?")) == encoder.dim
+            expected.vectors("impossible")
+        assert expected.vectors("who?").shape == (1, encoder.dim)
     assert encoder.given == [["impossible", "who?"], ["who?"]]
 
 

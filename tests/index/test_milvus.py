@@ -422,15 +422,15 @@ def test_a_server_without_bm25_is_refused_unless_that_is_not_wanted(
 def test_by_vectors_only_there_is_no_bm25(address: Address, tmp_path: Path) -> None:
     with closing(open_corpus(tmp_path, replace(address, lexical=False))) as corpus:
         add(corpus, towns(range(5)))
-        [vector] = corpus.encoder.encode_questions(["town 3"])
-        result = corpus.snapshot.search(lambda: vector, ["town", "3"], 5, Filters())
+        vectors = corpus.encoder.encode_questions(["town 3"])
+        result = corpus.snapshot.search(lambda: vectors, ["town", "3"], 5, Filters())
         assert len(result.dense) == 5
         assert result.lexical == []
         assert found(corpus, "the mayor of town 3")[0] == "a003"
     # Who wants terms, too, makes another collection; who does not want them is content with that one.
     for lexical in (True, False, True):
         with closing(open_corpus(tmp_path, replace(address, lexical=lexical))) as corpus:
-            result = corpus.snapshot.search(lambda: vector, ["town", "3"], 5, Filters())
+            result = corpus.snapshot.search(lambda: vectors, ["town", "3"], 5, Filters())
             assert bool(result.lexical) == lexical
             add(corpus, towns([corpus.store.generation + 10]))
             assert corpus.check() == []

@@ -29,7 +29,7 @@ def segment_of(vectors: Vectors, folder: Path, keys: NDArray[np.int64] | None = 
 
 
 def nearest(segment: Segment, query: Vectors, k: int, wanted: NDArray[np.bool_] | None = None) -> list[int]:
-    [(_, rows)] = narrowed([segment.candidates(query, k, wanted)], k)
+    [(_, rows)] = narrowed(segment.candidates(query[np.newaxis], k, wanted), k)
     return [int(row) for row in rows[np.argsort(-segment.scores(rows, query), kind="stable")][:k]]
 
 
@@ -51,7 +51,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> tuple[Segment, Vectors]:
 
 def test_codes_find_nearly_all_that_are_nearest(large: tuple[Segment, Vectors]) -> None:
     segment, vectors = large
-    assert segment.candidates(vectors[0], 50, None).estimates is not None
+    assert segment.candidates(vectors[:1], 50, None)[0].estimates is not None
     assert recall(segment, vectors) > 0.98
 
 
@@ -75,16 +75,27 @@ def test_what_is_far_from_the_question_is_found_where_only_that_is_wanted(large:
         assert scores[found].min() >= np.sort(scores)[-CANDIDATES - 100]
 
 
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.05, 0.001])
+def test_queries_that_come_together_find_what_each_finds_alone(large: tuple[Segment, Vectors], share: float) -> None:
+    segment, vectors = large
+    wanted = None if share == 1.0 else np.random.default_rng(4).random(len(vectors)) < share
+    queries = clustered(6, seed=77)
+    together = segment.candidates(queries, 50, wanted)
+    for query, found in zip(queries, together, strict=True):
+        [alone] = segment.candidates(query[np.newaxis], 50, wanted)
+        assert set(found.rows.tolist()) == set(alone.rows.tolist())
+
+
 def test_scores_by_codes_are_of_the_size_of_cosines(large: tuple[Segment, Vectors]) -> None:
     segment, _ = large
-    found = segment.candidates(clustered(1, seed=77)[0], 50, None)
+    [found] = segment.candidates(clustered(1, seed=77), 50, None)
     assert found.estimates is not None
     assert np.abs(found.estimates - segment.scores(found.rows, clustered(1, seed=77)[0])).max() < 0.2
 
 
 def test_several_segments_are_scored_as_one(tmp_path: Path) -> None:
     parts = [segment_of(clustered(3000, seed=seed), tmp_path) for seed in range(3)]
-    found = [part.candidates(clustered(1, seed=77)[0], 10, None) for part in parts]
+    found = [part.candidates(clustered(1, seed=77), 10, None)[0] for part in parts]
     assert sum(len(rows) for _, rows in narrowed(found, 10)) <= segments.CANDIDATES + 30
 
 
@@ -127,10 +138,11 @@ def test_codes_suit_any_width(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, d
     monkeypatch.setattr(segments, "CANDIDATES", 60)
     vectors = clustered(4000, dim=dim)
     segment = segment_of(vectors, tmp_path)
-    query = clustered(1, seed=5, dim=dim)[0]
-    assert segment.candidates(query, 1, None).estimates is not None
-    [(_, rows)] = narrowed([segment.candidates(query, 1, None)], 1)
-    assert segment.scores(rows, query).max() >= np.sort(vectors @ query)[-3] - 1e-6
+    queries = clustered(1, seed=5, dim=dim)
+    [found] = segment.candidates(queries, 1, None)
+    assert found.estimates is not None
+    [(_, rows)] = narrowed([found], 1)
+    assert segment.scores(rows, queries[0]).max() >= np.sort(vectors @ queries[0])[-3] - 1e-6
 
 
 def test_vectors_that_are_all_the_same_have_codes(tmp_path: Path) -> None:
