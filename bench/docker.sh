@@ -179,6 +179,7 @@ answers() {
     grep --quiet --fixed-strings "$2" <<<"$answer" && return
     echo "answered: ${answer:-nothing}" >&2
     docker logs --tail 20 "$name" >&2
+    docker inspect --format '{{json .State}}' "$name" >&2
     return 1
 }
 

@@ -52,6 +52,8 @@ QUIET = 20.0
 LATEST = 600.0
 # How long until another attempt to open a corpus that could not be opened, in seconds.
 AGAIN = 5.0
+# One of several processes listens once it can answer, and after so long in any case, in seconds: there are the others.
+JOINS = 10.0
 # How long requests that are at work when the server is told to stop may take, in seconds.
 GRACE = 30
 # How long to wait for a corpus that is still being opened when the server is told to stop, in seconds.
@@ -149,8 +151,8 @@ def create_app(
         keeper = _Keeper(app, settings, encoder, models)
         keeper.start()
         try:
-            if encoder is not None:
-                await anyio.to_thread.run_sync(keeper.tried.wait)
+            if encoder is not None or settings.workers > 1:
+                await anyio.to_thread.run_sync(keeper.tried.wait, JOINS if encoder is None else None)
             yield {"patience": settings.patience}
         finally:
             await anyio.to_thread.run_sync(keeper.end)
