@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-import index.corpus
+import index.batches
 from bench.datasets import load_dataset
 from bench.tables import render_markdown
 from index.articles import Article
@@ -241,7 +241,7 @@ def wait_until(queue: Queue, *, left: int) -> None:
 def work(address: str, folder: Path, encoder: str, core: int) -> None:
     """Be a worker, on one core, until the queue is empty."""
     os.sched_setaffinity(0, {core})
-    index.corpus.BATCH_ARTICLES = TOGETHER
+    index.batches.BATCH_ARTICLES = TOGETHER
     with closing(Queue(address, lease=LEASE)) as queue, closing(Corpus(folder, encoder_of(encoder))) as corpus:
         # What is made when it is first needed is made now.
         corpus.encoder.encode_passages([])

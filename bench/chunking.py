@@ -15,7 +15,7 @@ from pathlib import Path
 from bench.datasets import Dataset, Target, load_dataset
 from bench.fit import collect, fit_by_fold, reached
 from bench.metrics import Place
-from index import corpus
+from index import passages
 from index.articles import Article, Span
 from index.encoding import DEFAULT_MODEL, Context, Encoded, Encoder, Vectors, load_encoder
 from service.settings import Settings
@@ -100,7 +100,7 @@ def main(folder: Path) -> None:
     for name, dataset in (("as they are", paragraphs), (f"{JOINED} joined", join(paragraphs))):
         print(f"{dataset.name}, {name}: {len(dataset.articles)} articles")
         for way in WAYS:
-            corpus.PASSAGE, corpus.OVERLAP = way.passage, way.overlap
+            passages.PASSAGE, passages.OVERLAP = way.passage, way.overlap
             chunking = Chunking(encoder, way, [], [])
             cases = collect(dataset, chunking)
             print(

@@ -25,6 +25,9 @@ from http.client import CREATED, OK
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import psycopg
+
+from bench.bulk import server as postgresql
 from bench.kills import Asker, Tally, Writer, is_same, read_texts
 from bench.ledger import Ledger, Put, Violation
 from bench.servers import ServerError
@@ -69,6 +72,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=Path("var/bench-cluster"), help="of the server's environment")
+    parser.add_argument(
+        "--store",
+        choices=("folder", "postgresql"),
+        default="folder",
+        help="of the articles: a folder that the replicas share, or a server of PostgreSQL, which is started",
+    )
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     # By itself SIGTERM would leave the servers running and the temporary folder behind.
@@ -76,8 +85,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     program = _installed(options.folder)
     if not options.inside:
         return _inside_a_namespace(sys.argv[1:] if arguments is None else arguments)
-    with TemporaryDirectory(prefix="quoteline-cluster-") as folder:
-        trial = Trial(Path(folder), program, options.seed)
+    with ExitStack() as there:
+        folder = Path(there.enter_context(TemporaryDirectory(prefix="quoteline-cluster-")))
+        # Its socket is a file, which is reached from another network, too.
+        store = there.enter_context(postgresql(None)) if options.store == "postgresql" else None
+        trial = Trial(folder, program, options.seed, store)
         trial.run(options.adds, options.articles, options.kills)
     print(report(trial.found, trial.tally))
     return 1 if trial.tally.violations else 0
@@ -119,7 +131,10 @@ def _row(seconds: Sequence[float]) -> list[str]:
 class Trial:
     """Two replicas on one server, with what is known of the corpus."""
 
-    def __init__(self, folder: Path, program: Path, seed: int) -> None:
+    def __init__(self, folder: Path, program: Path, seed: int, store: str | None) -> None:
+        """store: the address of a server of PostgreSQL; if None, the articles are in `folder`."""
+        self._store = store
+        self._address = f"{_ADDRESS}&store={store}" if store else _ADDRESS
         self.found = Found()
         self.tally = Tally()
         self._folder = folder
@@ -134,8 +149,10 @@ class Trial:
         with ExitStack() as running:
             self._engine.start()
             running.callback(self._engine.kill)
-            replicas = [running.enter_context(start_replica(self._serving, number)) for number in range(2)]
-            with closing(Server(Address.parse(_ADDRESS))) as server:
+            replicas = [
+                running.enter_context(start_replica(self._serving, number, self._address)) for number in range(2)
+            ]
+            with closing(Server(Address.parse(self._address))) as server:
                 if not server.is_there():
                     raise ServerError("the replicas do not search on Milvus")
             self._see(replicas, adds)
@@ -236,7 +253,7 @@ class Trial:
     def _await_engine(self) -> None:
         """Return once another client than ours is answered, too."""
         deadline = time.monotonic() + PATIENCE
-        with closing(Server(Address.parse(_ADDRESS))) as server:
+        with closing(Server(Address.parse(self._address))) as server:
             while time.monotonic() < deadline:
                 with suppress(QuotelineError):
                     if server.text_of_state(server.address.name, newest=False):
@@ -260,7 +277,7 @@ class Trial:
 
     def _compare(self, replicas: Sequence[Process]) -> None:
         """Compare all texts with what was sent and acknowledged, and what each replica cites with the texts."""
-        texts = read_texts(self._serving.database)
+        texts = _texts_of(self._store) if self._store else read_texts(self._serving.database)
         self.tally.violations += self._ledger.settle(texts, time.monotonic()).violations
         for replica in replicas:
             with Connection(replica.port) as connection:
@@ -280,12 +297,22 @@ class Trial:
         # A replica that compacts meanwhile puts another collection in the place of the one that is read.
         for _ in range(5):
             try:
-                with closing(Corpus(self._serving.corpus, HashingEncoder(), index=_ADDRESS)) as corpus:
+                with closing(Corpus(self._serving.corpus, HashingEncoder(), index=self._address)) as corpus:
                     return corpus.check()
             except CorpusBusyError as error:
                 told = str(error)
                 time.sleep(2)
         return [told]
+
+
+def _texts_of(store: str) -> dict[str, dict[int, str]]:
+    """Return all texts in a database, by article and version, as PostgreSQL alone reads them."""
+    with closing(psycopg.connect(store)) as connection:
+        rows = connection.execute("SELECT id, version, text FROM quoteline.versions").fetchall()
+    texts: dict[str, dict[int, str]] = {}
+    for article_id, version, text in rows:
+        texts.setdefault(article_id, {})[version] = text
+    return texts
 
 
 def await_found(connection: Connection, question: str, name: str) -> None:
@@ -346,8 +373,8 @@ class Engine:
 
 
 @contextmanager
-def start_replica(ours: Serving, number: int) -> Iterator[Process]:
-    """Start a server of ours on the store in the folder of `ours` that all replicas share, searched by Milvus."""
+def start_replica(ours: Serving, number: int, index: str) -> Iterator[Process]:
+    """Start a server of ours on a store that all replicas share, searched by Milvus. index: the address of both."""
     ours.folder.mkdir(parents=True, exist_ok=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -356,7 +383,7 @@ def start_replica(ours: Serving, number: int) -> Iterator[Process]:
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "bench.serving"],
-            env={**ours._environment(port), "QUOTELINE_INDEX": _ADDRESS},
+            env={**ours._environment(port), "QUOTELINE_INDEX": index},
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,

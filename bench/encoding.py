@@ -20,9 +20,9 @@ import numpy as np
 from bench.baseline import TorchModel
 from bench.datasets import load_dataset
 from bench.tables import render_markdown
-from index.corpus import context_of
 from index.encoding import DEFAULT_MODEL, Context, Encoder, Vectors, load_encoder
 from index.errors import QuotelineError
+from index.passages import context_of
 from index.splitting import split_sentences
 from service.settings import Settings
 

@@ -15,8 +15,9 @@ import numpy as np
 from bench.baseline import TorchModel
 from bench.servers import Client, Server, System, serving
 from index.articles import Span
-from index.corpus import LONGEST_TITLE, Corpus
+from index.corpus import Corpus
 from index.encoding import Context
+from index.passages import LONGEST_TITLE
 from index.store import Filters
 
 # Sentences that each side encodes in one turn: some seconds of work, enough to be sorted by length and batched well.

@@ -20,11 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.datasets import load_dataset
-from index.corpus import context_of
 from index.derived import State
 from index.encoding import DEFAULT_MODEL, Encoder, Vectors, load_encoder
 from index.errors import CorpusError
+from index.expected import TOGETHER
 from index.halves import widened
+from index.passages import context_of
 from index.segments import Recent
 from index.splitting import group_sentences, split_sentences
 from index.vectors import VectorIndex
@@ -146,12 +147,27 @@ def shipped(given: Material) -> Iterator[Figures]:
         if opened is None:
             raise CorpusError(f"nothing was saved in {folder}")
         yield measured(f"shipped, opened in {again:.2f} s", given, built, size, _found_by(opened[0]))
+        yield _together(opened[0], given, built, size)
         for share in (0.5, 0.1, 0.01):
             among = np.flatnonzero(np.random.default_rng(2).random(len(given.passages)) < share)
             among.setflags(write=False)
             exact = material(given.passages[among], given.questions)
             chosen = Material(given.passages, given.questions, among[exact.nearest])
             yield measured(f"shipped, among {share:g}", chosen, built, size, _found_by(opened[0], among))
+
+
+def _together(index: VectorIndex, given: Material, build: float, size: int) -> Figures:
+    """Search for several questions at once, as for those that wait beside the one that is answered; ms of each."""
+    times, recalls = [], []
+    for first in range(0, len(given.questions), TOGETHER):
+        some = given.questions[first : first + TOGETHER]
+        start = time.thread_time()
+        found = index.search(some, K)
+        times.append(1000 * (time.thread_time() - start) / len(some))
+        for one, nearest in zip(found, given.nearest[first : first + TOGETHER], strict=True):
+            recalls.append(len({each.key for each in one[:JUDGED]} & set(nearest.tolist())) / len(nearest))
+    p50, p99 = np.percentile(times, [50, 99])
+    return Figures(f"shipped, {TOGETHER} at once", build, size, float(p50), float(p99), float(np.mean(recalls)))
 
 
 def grown(passages: Halves, folder: Path, *, threads: int = 1) -> VectorIndex:

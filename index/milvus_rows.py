@@ -14,9 +14,9 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from index.corpus import term_hashes
 from index.encoding import Vectors
 from index.lexical import analyze
+from index.passages import term_hashes
 from index.store import Filters, Store
 
 # Rows that are sent together, about 2 kB each for vectors of 384 numbers, and as much again for long passages.

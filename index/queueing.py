@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from index.articles import Article, Origin, Span
-from index.corpus import batches_of, names_of
+from index.batches import batches_of, names_of
 from index.errors import CorpusDamagedError
 from index.store.postgres import Postgres
 from index.store.rows import Row

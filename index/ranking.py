@@ -11,8 +11,9 @@ from itertools import islice
 
 from index.articles import Passage, Span
 from index.confidence import Calibration, Judgement, Scores, judge, score
-from index.corpus import Corpus, context_of
+from index.corpus import Corpus
 from index.errors import CorpusDamagedError
+from index.passages import context_of
 from index.reading import UNREAD, Reader, Reading
 from index.retrieval import Candidate, Retrieved
 

@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.articles import Passage, Sentence, Span
-from index.corpus import Corpus, term_hashes
+from index.corpus import Corpus
 from index.derived import Neighbour
 from index.encoding import Vectors
 from index.engine import Snapshot
 from index.errors import FilterError, QuestionError
 from index.expected import Expected
 from index.lexical import analyze
+from index.passages import term_hashes
 from index.store import Filters, Readings
 from index.superseded import Former, Superseded, joined
 from index.times import Window, fits, window_of

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.articles import Passage
-from index.corpus import Corpus, term_hashes
+from index.corpus import Corpus
 from index.derived import Neighbour
 from index.encoding import Vectors
 from index.lexical import analyze
+from index.passages import term_hashes
 from index.store import Filters, Reading, Readings
 
 # Versions that are split into passages for one question, and passages that are encoded for it, at most.

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from index.articles import Article, Origin, Span
-from index.corpus import Corpus, Outcome
+from index.batches import Outcome
+from index.corpus import Corpus
 from index.errors import FetchError, FormatError, QuotelineError
 from index.formats import MAX_DOCUMENT_BYTES
 from index.isolation import Isolated

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import click
 
-from index.corpus import Outcome
+from index.batches import Outcome
 
 # Of so many articles that have near-duplicates it is said which.
 MOST_ALIKE = 20

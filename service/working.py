@@ -9,7 +9,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 from index.articles import Article
-from index.corpus import Corpus, Outcome
+from index.batches import Outcome
+from index.corpus import Corpus
 from index.errors import CorpusError, EncoderMismatchError, QuotelineError
 from index.queueing import MOST_DEATHS, Lease, Queue
 

@@ -21,10 +21,11 @@ import numpy as np
 
 from bench.quality import corpus_of
 from index.articles import Article, Span
-from index.corpus import Corpus, context_of
+from index.corpus import Corpus
 from index.encoding import Context, Encoder
 from index.errors import QuestionError
 from index.formats import read_articles
+from index.passages import context_of
 from index.retrieval import Retriever
 from index.splitting import split_sentences
 from training.examples import Example, Labelled

@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
-from index.corpus import Outcome
+from index.batches import Outcome
 from index.errors import (
     CollectionError,
     CorpusError,

@@ -17,9 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from index import batches
 from index import corpus as corpus_module
 from index.articles import Article, Span
-from index.corpus import Corpus, Outcome
+from index.batches import Outcome
+from index.corpus import Corpus
 from index.embedded import Embedded
 from index.encoding import Context, Encoded
 from index.errors import (
@@ -139,7 +141,7 @@ def test_of_one_id_twice_in_a_batch_the_last_is_kept(corpus: Corpus) -> None:
 
 
 def test_outcomes_come_in_order_over_batches(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus_module, "BATCH_ARTICLES", 3)
+    monkeypatch.setattr(batches, "BATCH_ARTICLES", 3)
     outcomes = add(corpus, *(article(f"a{number}", f"Number {number} it is.") for number in range(10)))
     assert [outcome.article_id for outcome in outcomes] == [f"a{number}" for number in range(10)]
     assert corpus.store.generation == 4
@@ -147,7 +149,7 @@ def test_outcomes_come_in_order_over_batches(corpus: Corpus, monkeypatch: pytest
 
 
 def test_an_outcome_is_told_once_its_article_is_committed(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus_module, "BATCH_ARTICLES", 1)
+    monkeypatch.setattr(batches, "BATCH_ARTICLES", 1)
     for outcome in corpus.add(article(f"a{number}", f"Number {number} it is.") for number in range(3)):
         assert corpus.store.record(outcome.article_id).version == 1
 
@@ -155,7 +157,7 @@ def test_an_outcome_is_told_once_its_article_is_committed(corpus: Corpus, monkey
 def test_what_was_committed_is_found_though_the_source_breaks_later(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(corpus_module, "BATCH_ARTICLES", 1)
+    monkeypatch.setattr(batches, "BATCH_ARTICLES", 1)
 
     def broken() -> Iterator[Article]:
         yield article("a", "Iran denies it.")
@@ -547,11 +549,11 @@ import os, sys
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from index import corpus as corpus_module
+from index import batches
 from index.articles import Article, Span
 from index.corpus import Corpus
 from index.testing import HashingEncoder
-corpus_module.BATCH_ARTICLES = 1
+batches.BATCH_ARTICLES = 1
 corpus = Corpus(Path(sys.argv[1]), HashingEncoder())
 text = "Iran denies it."
 articles = (Article(f"a{number}", text + f" Number {number}.", Span(0, len(text))) for number in range(9))
@@ -1095,7 +1097,7 @@ def test_the_saved_state_is_that_of_the_store(closed: Path, hashing_encoder: Has
 def test_batches_that_are_encoded_ahead_of_the_commit_of_others_are_right_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(corpus_module, "BATCH_ARTICLES", 2)
+    monkeypatch.setattr(batches, "BATCH_ARTICLES", 2)
     encoder = Counting()
     with closing(Corpus(tmp_path, encoder)) as corpus:
         texts = ["Iran denies it.", "Iran admits it.", "Iran denies it.", "Iran denies it.", "Two eggs are enough."]
@@ -1114,7 +1116,7 @@ def test_batches_that_are_encoded_ahead_of_the_commit_of_others_are_right_all_th
 def test_what_was_there_before_is_compared_with_what_a_former_batch_made_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(corpus_module, "BATCH_ARTICLES", 1)
+    monkeypatch.setattr(batches, "BATCH_ARTICLES", 1)
     with closing(Corpus(tmp_path, HashingEncoder(dim=32))) as corpus:
         add(corpus, article("a", "Iran denies it."))
         # Planned while the first one is not committed, the second one would be no change.
@@ -1146,7 +1148,7 @@ def test_records_that_name_only_their_site_share_a_batch(corpus: Corpus) -> None
 
 
 def test_an_interrupt_leaves_what_was_committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus_module, "BATCH_ARTICLES", 1)
+    monkeypatch.setattr(batches, "BATCH_ARTICLES", 1)
 
     def source() -> Iterator[Article]:
         yield from (article(f"a{number}", f"Number {number} it is.") for number in range(6))
@@ -1161,7 +1163,7 @@ def test_an_interrupt_leaves_what_was_committed(tmp_path: Path, monkeypatch: pyt
 
 
 def test_what_is_not_confirmed_is_not_committed(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus_module, "BATCH_ARTICLES", 1)
+    monkeypatch.setattr(batches, "BATCH_ARTICLES", 1)
     asked: list[int] = []
 
     def confirm() -> None:
@@ -1178,7 +1180,7 @@ def test_what_is_not_confirmed_is_not_committed(corpus: Corpus, monkeypatch: pyt
 def test_a_snapshot_does_not_fall_far_behind_while_articles_are_added(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(corpus_module, "BATCH_ARTICLES", 1)
+    monkeypatch.setattr(batches, "BATCH_ARTICLES", 1)
     monkeypatch.setattr(corpus_module, "FEW_PASSAGES", 3)
     behind = [
         number + 1 - len(corpus.snapshot)

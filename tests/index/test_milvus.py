@@ -20,12 +20,13 @@ from index import milvus as milvus_module
 from index import milvus_rows, milvus_server
 from index.address import Address
 from index.articles import Article, Span
-from index.corpus import Corpus, term_hashes
+from index.corpus import Corpus
 from index.errors import CorpusBusyError, CorpusDamagedError, CorpusError
 from index.lexical import analyze
 from index.milvus import Milvus
 from index.milvus_rows import Frequencies, Row, digest, expression, question, written
 from index.milvus_server import Server
+from index.passages import term_hashes
 from index.retrieval import Retriever
 from index.store import Filters
 from tests.index.milvus_server import DIM, LiteServer, lite_server, open_corpus

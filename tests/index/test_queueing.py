@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from index import corpus as corpus_module
+from index import batches
 from index.articles import Article, Origin, Span
 from index.errors import CorpusDamagedError, CorpusError
 from index.queueing import Lease, Queue, worker_name
@@ -21,7 +21,7 @@ def article(name: str, text: str = "It was Friday.", **facts: object) -> Article
 
 @pytest.fixture
 def queue(address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
-    monkeypatch.setattr(corpus_module, "BATCH_ARTICLES", 2)
+    monkeypatch.setattr(batches, "BATCH_ARTICLES", 2)
     opened = Queue(address)
     yield opened
     opened.close()

@@ -8,9 +8,9 @@ from types import ModuleType
 import pytest
 from click.testing import CliRunner, Result
 
-from index import corpus
+from index import batches
+from index.batches import Outcome
 from index.confidence import Calibration
-from index.corpus import Outcome
 from index.encoding import Encoder
 from index.errors import (
     ArticleDeletedError,
@@ -173,7 +173,7 @@ def test_what_was_added_before_an_interrupt_stays_and_the_same_command_goes_on(
 ) -> None:
     lines = [json.dumps({"_id": f"a{number}", "text": f"Number {number} it is."}) for number in range(9)]
     (tmp_path / "a.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    monkeypatch.setattr(corpus, "BATCH_ARTICLES", 2)
+    monkeypatch.setattr(batches, "BATCH_ARTICLES", 2)
     told = Tally.count
 
     def interrupted(tally: Tally, outcome: Outcome) -> None:

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner, Result
 
-from index import corpus as corpus_module
+from index import batches
 from index.articles import Article, Span
 from index.corpus import Corpus
 from index.encoding import Context, Encoded
@@ -43,7 +43,7 @@ class Fragile(HashingEncoder):
 
 @pytest.fixture
 def queue(address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
-    monkeypatch.setattr(corpus_module, "BATCH_ARTICLES", 2)
+    monkeypatch.setattr(batches, "BATCH_ARTICLES", 2)
     monkeypatch.setattr(working, "IDLE", 0.05)
     monkeypatch.setattr(working, "TROUBLE", 0.05)
     with closing(Queue(address, lease=1)) as opened:
@@ -159,12 +159,12 @@ def test_a_worker_that_was_overtaken_does_not_commit(corpus: Corpus, queue: Queu
 DYING = """
 import os, sys
 from pathlib import Path
-from index import corpus as corpus_module
+from index import batches
 from index.corpus import Corpus
 from index.queueing import Queue
 from index.testing import HashingEncoder
 from service.working import Worker
-corpus_module.BATCH_ARTICLES = 2
+batches.BATCH_ARTICLES = 2
 class Deadly(HashingEncoder):
     def encode_passages(self, passages):
         if any("deadly" in passage.text for passage in passages):

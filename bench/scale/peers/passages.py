@@ -9,8 +9,9 @@ import numpy as np
 
 from bench.metrics import Place
 from index.articles import Article, Span
-from index.corpus import Corpus, context_of
+from index.corpus import Corpus
 from index.encoding import Context
+from index.passages import context_of
 from index.splitting import split_sentences
 
 # Passages that are in memory with their vectors at once.

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from index.articles import Article, Span
-from index.corpus import Corpus, Outcome
+from index.batches import Outcome
+from index.corpus import Corpus
 from index.errors import CorpusDamagedError
 from index.nearduplicates import shingles, similarity
 from index.testing import HashingEncoder
