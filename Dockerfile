@@ -10,14 +10,15 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_PROGRESS_BAR=off
 WORKDIR /build
 # The base's pip installs into both environments. It is not in what ships: what is not there cannot be attacked.
 COPY requirements-serve.lock ./
-# 150 MB that nothing here loads are left out: of OpenVINO what is for Intel's GPUs and NPUs, and for models of other
-# kinds than its own; tests of pandas, which Milvus' client wants, and of numpy.
+# 160 MB that nothing here loads are left out: of OpenVINO what is for Intel's GPUs and NPUs, and for models of other
+# kinds than its own; tests of pandas, which Milvus' client wants, and of numpy; what hurries downloads of models.
 RUN python -m venv --without-pip /opt/quoteline && \
     pip --python /opt/quoteline/bin/python install -r requirements-serve.lock && \
     cd /opt/quoteline/lib/python3.11/site-packages && \
     find openvino/libs -name 'libopenvino_*_frontend.so.*' ! -name '*_ir_*' -delete && \
     (cd openvino && rm -r include libs/libopenvino_intel_[gn]pu_plugin.so libs/cache.json) && \
-    find pandas numpy -type d -name tests -prune -exec rm -rf {} +
+    find pandas numpy -type d -name tests -prune -exec rm -rf {} + && \
+    rm -r hf_xet hf_xet-*
 COPY requirements.lock ./
 RUN python -m venv --without-pip /opt/prepare && \
     pip --python /opt/prepare/bin/python install -r requirements.lock
