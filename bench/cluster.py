@@ -42,8 +42,8 @@ from index.testing import HashingEncoder
 SERVER = "milvus==2.3.5"
 PORT = 19530
 WRITERS, ASKERS = 2, 2
-# How long a server may take to start, and a replica to find all again, in seconds.
-PATIENCE = 180.0
+# How long a server may take to start, several times on a busy machine, and a replica to find all again, in seconds.
+PATIENCE = 600.0
 # A question is asked again after so many seconds while it is waited for what it finds.
 LOOK = 0.01
 _ADDRESS = f"milvus://127.0.0.1:{PORT}/bench?lexical=no"
