@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.protocol import LONGEST_HEAD, Protocol
 from tests.service.live import running
 
-PATIENCE = 0.3
+PATIENCE = 0.5
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 

@@ -176,14 +176,15 @@ def test_a_process_that_takes_a_dead_ones_place_listens_once_it_can_answer(
         os.kill(one, signal.SIGKILL)
         _until(lambda: _listening(port) == 1)
         question = f"{address}/ask?q=Did+Iran+deny+sending+drones?"
-        # Raises HTTPError where anybody is told to come back.
-        _until(lambda: bool(_get(question)) and _listening(port) == 2)
+        # Raises HTTPError where anybody is told to come back. One that dies while it is asked whether it lives is found
+        # dead a minute later.
+        _until(lambda: bool(_get(question)) and _listening(port) == 2, patience=180)
         for _ in range(20):
             _get(question)
 
 
-def _until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+def _until(holds: Callable[[], bool], patience: float = 60) -> None:
+    deadline = time.monotonic() + patience
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)
