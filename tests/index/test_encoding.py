@@ -591,3 +591,18 @@ def test_a_folder_that_cannot_be_written_is_named_with_the_setting_that_chooses_
     (tmp_path / "file").write_text("not a folder", encoding="utf-8")
     with pytest.raises(EncoderError, match="QUOTELINE_MODELS"):
         load_encoder(DEFAULT_MODEL, tmp_path / "file" / "models")
+
+
+@model
+def test_what_two_threads_must_not_make_at_once_is_made_before_anything_is_inferred(real_encoder: Encoder) -> None:
+    # OpenVINO's tables of types: of twenty processes that began with two inferences at once, one waited for good.
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from index import runtime\n"
+        "from index.encoding import DEFAULT_MODEL, load_encoder\n"
+        "encoder = load_encoder(DEFAULT_MODEL, Path(sys.argv[1]))\n"
+        "encoder._batches\n"
+        "print(runtime._make_tables.cache_info().currsize)\n"
+    )
+    assert modules_after(code, str(CHECKOUT / "var" / "models")) == {"1"}
