@@ -19,8 +19,8 @@ Input = NDArray[np.int64]
 Output = NDArray[np.float32]
 # Of the inputs of a model, in order.
 Shapes = Sequence[tuple[int, ...]]
-# Held by whoever has OpenVINO make its tables of types.
-_making = threading.Lock()
+# Held by whoever starts OpenVINO.
+_starting = threading.Lock()
 
 
 class Compiled:
@@ -109,20 +109,7 @@ def _compile(model: Any, lanes: int | None, threads: int) -> Any:  # noqa: ANN40
     wishes: dict[str, Any] = {"ENABLE_CPU_PINNING": False, "PERFORMANCE_HINT": "LATENCY"}
     if lanes is not None:
         wishes = {"ENABLE_CPU_PINNING": False, "NUM_STREAMS": lanes, "INFERENCE_NUM_THREADS": threads or lanes}
-    with _making:
-        # OpenVINO's Python part makes its tables of types when they are first asked for, and two threads that do so at
-        # once wait for one another for good. So they are made here, before there is anything to be inferred.
-        _make_tables()
     return _core().compile_model(model, "CPU", wishes)
-
-
-@cache
-def _make_tables() -> None:
-    import openvino
-
-    for dtype in (np.int64, np.float32):
-        made = openvino.Tensor(np.zeros(1, dtype=dtype))
-        _ = made.element_type.to_dtype(), made.data
 
 
 def _bound(model: Any, shapes: Shapes, widest: Shapes) -> Any:  # noqa: ANN401 - OpenVINO's types
@@ -226,4 +213,10 @@ def _core() -> Any:  # noqa: ANN401 - OpenVINO's type
     os.environ["OPENVINO_TELEMETRY_OPTOUT"] = "1"
     import openvino
 
-    return openvino.Core()
+    # Its Python part makes its tables of types when they are first asked for, and two threads that do so at once wait
+    # for one another for good. Here, before there is any model, they are made by one.
+    with _starting:
+        for dtype in (np.int64, np.float32):
+            made = openvino.Tensor(np.zeros(1, dtype=dtype))
+            _ = made.element_type.to_dtype(), made.data
+        return openvino.Core()
